@@ -1,0 +1,97 @@
+package providers
+
+import (
+	"encoding"
+	"fmt"
+	"time"
+)
+
+// A Tri is what is known of one ability of a host. The zero value is Maybe:
+// try it once and remember the answer.
+type Tri int8
+
+const (
+	Maybe Tri = iota
+	Yes
+	No
+)
+
+var _ encoding.TextMarshaler = Maybe
+
+func (t Tri) String() string { return [...]string{"unknown", "yes", "no"}[t] }
+
+// MarshalText prints unknown, yes or no.
+func (t Tri) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText reads unknown, yes or no.
+func (t *Tri) UnmarshalText(text []byte) error {
+	for _, v := range []Tri{Maybe, Yes, No} {
+		if v.String() == string(text) {
+			*t = v
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not one of unknown, yes, no", text)
+}
+
+// Caps is what a host can do, as data: the planner reads it, people are shown
+// it, a test turns it off. It is a snapshot, taken again for each job. What is
+// learned by trying (mount, referrers, sparse indexes) is kept in state and laid
+// over it with [Caps.With].
+type Caps struct {
+	Catalog     Tri  // lists its repositories
+	BulkDigests bool // Rows carry digests, so that no tag is asked for on its own
+	PushTimes   bool // Rows carry the time at which a digest was pushed
+	TagTimes    bool // Rows carry the time at which a tag was last moved
+
+	Mount              Tri           // mounts blobs from another repository of the host
+	MountNeedsManifest bool          // a layer can be mounted only once a manifest names it
+	Chunks             Tri           // takes an upload in several PATCH requests, and resumes it
+	UploadDeadline     time.Duration // an upload older than this is cut off; 0 is none
+
+	Referrers   Tri // answers the referrers API (OCI distribution-spec v1.1)
+	SparseIndex Tri // takes an index some of whose children are missing
+	Schema1     Tri // takes Docker schema 1 manifests
+	Immutable   Tri // refuses to move a tag
+
+	// Public says that anyone may read; it decides no request, only words.
+	Public bool
+}
+
+// The abilities that are learned by trying, by the names under which state and
+// the policy's "capabilities" know them.
+const (
+	CapMount     = "mount"
+	CapChunks    = "chunks"
+	CapReferrers = "referrers"
+	CapSparse    = "sparseIndex"
+	CapSchema1   = "schema1"
+	CapCatalog   = "catalog"
+)
+
+// With lays facts (by the names above) over c wherever c itself says Maybe.
+func (c Caps) With(facts map[string]Tri) Caps {
+	for name, at := range c.fields() {
+		if v := facts[name]; *at == Maybe {
+			*at = v
+		}
+	}
+	return c
+}
+
+// Override sets facts, which the policy states, whatever c says.
+func (c Caps) Override(facts map[string]Tri) Caps {
+	for name, at := range c.fields() {
+		if v, ok := facts[name]; ok && v != Maybe {
+			*at = v
+		}
+	}
+	return c
+}
+
+func (c *Caps) fields() map[string]*Tri {
+	return map[string]*Tri{
+		CapMount: &c.Mount, CapChunks: &c.Chunks, CapReferrers: &c.Referrers,
+		CapSparse: &c.SparseIndex, CapSchema1: &c.Schema1, CapCatalog: &c.Catalog,
+	}
+}

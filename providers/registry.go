@@ -1,0 +1,124 @@
+package providers
+
+import (
+	"context"
+	"io"
+	"iter"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// A Registry is one host as the engine sees it: bulk questions first, single
+// writes second. Methods are safe for concurrent use. Every error they return
+// is or wraps an [Error] with a [Kind]; a context that ends is returned as its
+// cause and is not an Error. Retries, limits and sign-in happen behind the
+// methods: an error that comes back is worth no immediate second try.
+//
+// A repository is a path on the host, a ref a tag or a digest ("sha256:…").
+type Registry interface {
+	// Host is the name people know the registry by: host[:port], or a path.
+	Host() string
+
+	// Caps is what the host is known to do; what is learned by trying is not in it.
+	Caps(ctx context.Context) (Caps, error)
+
+	// Repositories yields the repositories whose name starts with prefix, in any
+	// order. It stops after the first error: Unsupported where the host has no
+	// catalog, Denied where we may not see it.
+	Repositories(ctx context.Context, prefix string) iter.Seq2[string, error]
+
+	// Rows yields the tags of repo and, where Caps says BulkDigests, every
+	// manifest, in any order and in as few calls as the host allows. It stops
+	// after the first error; a repository that does not exist is NotFound.
+	Rows(ctx context.Context, repo string) iter.Seq2[Row, error]
+
+	// Head resolves ref without reading the manifest: media type, size, digest.
+	Head(ctx context.Context, repo, ref string) (v1.Descriptor, error)
+
+	// Manifest reads a manifest, at most [MaxManifest] bytes. Its digest has been
+	// computed from the bytes, and equals ref if that is a digest; otherwise, or
+	// where the host's own digest header disagrees, the error is Invalid.
+	Manifest(ctx context.Context, repo, ref string) (Manifest, error)
+
+	// PutManifest writes m's bytes under ref, a tag or m's own digest.
+	// Incomplete: the host misses something that m names. Conflict: the tag is
+	// immutable or locked, or no longer has the digest opts.IfMatch asks for.
+	PutManifest(ctx context.Context, repo, ref string, m Manifest, opts PutOptions) (Receipt, error)
+
+	// Referrers lists the manifests whose subject is the given one (OCI
+	// distribution-spec v1.1, "Listing Referrers"), all pages. Where the host
+	// lacks the API the error is Unsupported; the fallback tag is the caller's.
+	Referrers(ctx context.Context, repo string, subject v1.Hash) ([]v1.Descriptor, error)
+
+	// Stat asks whether repo has the blob (HEAD) and returns its size in bytes.
+	Stat(ctx context.Context, repo string, blob v1.Hash) (int64, error)
+
+	// Open returns desc's bytes from offset on; a read that breaks goes on by
+	// itself where it stopped, within the retry budget. Bytes are not verified.
+	// A negative desc.Size is unknown. The caller closes.
+	Open(ctx context.Context, repo string, desc v1.Descriptor, offset int64) (io.ReadCloser, error)
+
+	// Mount asks for the blob from another repository of the host (OCI
+	// distribution-spec v1.1, "Mounting a blob from another repository"). When it
+	// is refused, which is no error, the session that the host opened instead, if
+	// it did, is for Put.
+	Mount(ctx context.Context, repo, from string, blob v1.Hash) (mounted bool, s *Session, err error)
+
+	// Put uploads desc in the fewest requests that the host allows, going on from
+	// s if it is not nil. body is read from several offsets if a request has to
+	// be repeated; its ReadAt may block until bytes are there, and an error from
+	// it breaks the upload off without committing. After an error Put returns
+	// the session to go on from, if the host allows that.
+	Put(ctx context.Context, repo string, desc v1.Descriptor, body io.ReaderAt, s *Session) (*Session, error)
+
+	// Ensure makes sure that repo can be pushed to, where the host wants
+	// repositories made first; elsewhere it does nothing.
+	Ensure(ctx context.Context, repo string) error
+
+	// Close ends what the registry keeps open: idle connections, open files.
+	Close() error
+}
+
+// MaxManifest is the size in bytes above which no manifest is read or written.
+const MaxManifest = 4 << 20
+
+// A Row is what a listing says about one manifest or one tag. A digest may come
+// in several rows. Fields a host does not tell are zero.
+type Row struct {
+	Digest       v1.Hash // zero where the listing has names only
+	Tags         []string
+	MediaType    types.MediaType
+	ArtifactType string
+	Size         int64     // of the image, as the host counts it; bytes
+	Pushed       time.Time // when the digest arrived; never the time of a tag
+	Tagged       time.Time // when the row's one tag was last moved
+	Subject      v1.Hash   // of a referrer, where the listing has it
+	Archived     bool      // listed, but not readable until it is restored
+}
+
+// PutOptions narrows a PutManifest.
+type PutOptions struct {
+	// IfMatch puts only if the tag still has this digest, where the host honours
+	// the condition; zero puts in any case.
+	IfMatch v1.Hash
+}
+
+// A Receipt is what the host said when it took a manifest.
+type Receipt struct {
+	// Subject is the digest in the OCI-Subject header: the host says that it will
+	// list the manifest as a referrer. Zero where it said nothing.
+	Subject v1.Hash
+}
+
+// A Session is an upload that has begun at a host. It may be kept in state and
+// outlive the process; Location can hold a secret and is never printed.
+type Session struct {
+	Location  string    // absolute URL
+	Committed int64     // bytes the host has acknowledged
+	Started   time.Time // when the host opened it
+}
+
+// LogValue keeps the location out of logs.
+func (s *Session) String() string { return "[upload session]" }

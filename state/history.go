@@ -1,0 +1,121 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// History is what was done: everything shown to people is read from it.
+type History interface {
+	// BeginPass opens a pass and returns its number.
+	BeginPass(ctx context.Context, p Pass) (int64, error)
+	// EndPass closes it: Ended, Outcome, Error and Figures are taken from p.
+	EndPass(ctx context.Context, p Pass) error
+	// Passes returns the newest passes first, of one rule or (rule "") of all.
+	Passes(ctx context.Context, rule string, limit int) ([]Pass, error)
+
+	// SetStanding replaces what is known of one rule, source repository and target
+	// repository, and the items (see Items) that keep it from being in step.
+	SetStanding(ctx context.Context, s Standing, items []Item) error
+	// Standings returns all of them, or those of one rule, sorted by rule, target, source.
+	Standings(ctx context.Context, rule string) ([]Standing, error)
+	// Items returns what a person may have to look at, sorted by rule, target, tag.
+	Items(ctx context.Context, rule string, limit int) ([]Item, error)
+	// Prune drops passes that ended before the given time, in batches.
+	Prune(ctx context.Context, before time.Time) (int64, error)
+}
+
+// Figures is what a pass or job cost and did. Bytes are of blob bodies.
+type Figures struct {
+	Tags       int64 `json:"tags"`        // that the rule wants
+	InStep     int64 `json:"inStep"`      // found in step
+	Copied     int64 `json:"copied"`      // tags put
+	Failed     int64 `json:"failed"`      // images that failed, per target
+	Kept       int64 `json:"kept"`        // conflicts and refusals
+	Manifests  int64 `json:"manifests"`   // put, tags and digests
+	BlobsSent  int64 `json:"blobsSent"`   // uploaded
+	Mounted    int64 `json:"mounted"`     // blobs mounted
+	Present    int64 `json:"present"`     // blobs that were there already
+	BytesRead  int64 `json:"bytesRead"`   // from sources
+	BytesRead2 int64 `json:"bytesReread"` // of these, read more than once
+	BytesSent  int64 `json:"bytesSent"`   // to targets
+	BytesSaved int64 `json:"bytesSaved"`  // not sent because mounted or present
+}
+
+// Add adds g to f.
+func (f *Figures) Add(g Figures) {
+	f.Tags += g.Tags
+	f.InStep += g.InStep
+	f.Copied += g.Copied
+	f.Failed += g.Failed
+	f.Kept += g.Kept
+	f.Manifests += g.Manifests
+	f.BlobsSent += g.BlobsSent
+	f.Mounted += g.Mounted
+	f.Present += g.Present
+	f.BytesRead += g.BytesRead
+	f.BytesRead2 += g.BytesRead2
+	f.BytesSent += g.BytesSent
+	f.BytesSaved += g.BytesSaved
+}
+
+// An Outcome is how a pass ended.
+type Outcome string
+
+const (
+	Running     Outcome = "running"
+	Succeeded   Outcome = "done"
+	Partly      Outcome = "some failed"
+	FailedWhole Outcome = "failed"
+	Interrupted Outcome = "interrupted"
+)
+
+// A Pass is one run of a rule.
+type Pass struct {
+	ID      int64     `json:"id"`
+	Rule    string    `json:"rule"`
+	Trigger string    `json:"trigger"` // cli, schedule, event, api
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended,omitzero"`
+	Outcome Outcome   `json:"outcome"`
+	Error   string    `json:"error,omitempty"`
+	Figures Figures   `json:"figures"`
+}
+
+// A Standing is how far one target repository is behind its source for a rule.
+type Standing struct {
+	Rule     string    `json:"rule"`
+	Source   Repo      `json:"source"`
+	Target   Repo      `json:"target"`
+	Surveyed time.Time `json:"surveyed"`         // last complete survey
+	Pending  time.Time `json:"pending,omitzero"` // since when the oldest wanted tag is missing
+	InStep   int64     `json:"inStep"`
+	Behind   int64     `json:"behind"`
+	Failed   int64     `json:"failed"`
+	Conflict int64     `json:"conflict"` // kept as they are
+	Refused  int64     `json:"refused"`  // what the target cannot hold
+	Cooling  int64     `json:"cooling"`
+	Gone     int64     `json:"gone"`     // left the target without us, and left so
+	Complete bool      `json:"complete"` // was ever complete; before that it is initializing
+}
+
+// An Item is one tag that is not in step, and why.
+type Item struct {
+	Rule   string    `json:"rule"`
+	Target Repo      `json:"target"`
+	Tag    string    `json:"tag"` // or a digest
+	Kind   string    `json:"kind"`
+	Reason string    `json:"reason"`
+	Hint   string    `json:"hint,omitempty"`
+	Since  time.Time `json:"since"` // kept over SetStanding while the kind stays
+}
+
+// Errors that callers tell apart.
+var (
+	ErrClosed  = errors.New("state is closed")
+	ErrFull    = errors.New("no room for state on its disk")
+	ErrLocked  = errors.New("state is held by another process") // wrapped with who
+	ErrDamaged = errors.New("state is damaged")
+	ErrNewer   = errors.New("state was written by a newer transship")
+)

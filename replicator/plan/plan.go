@@ -1,0 +1,150 @@
+package plan
+
+import (
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// A Place is a repository of a registry, by the registry's name in the policy.
+type Place struct {
+	Registry string `json:"registry"`
+	Repo     string `json:"repository"`
+}
+
+func (p Place) String() string { return p.Registry + "/" + p.Repo }
+
+// A Plan is the work that makes one target repository hold what its sources
+// held when both were listed. Nothing in an image waits for another image: its
+// blobs come first, then its children, then its referrers, and last its own
+// manifest, once under each of its tags, so that a tag never names an incomplete
+// image. The order is the order of the tag list; it is for reading, no barrier.
+//
+// A Plan is a value: equal facts give equal plans, byte for byte in JSON.
+type Plan struct {
+	At     time.Time `json:"at"` // when the survey was made
+	Target Place     `json:"target"`
+	Create bool      `json:"create,omitempty"` // the repository may have to be made first
+	Images []Image   `json:"images,omitempty"`
+	Kept   []Refusal `json:"kept,omitempty"`
+	InStep int       `json:"inStep"` // wanted tags that need nothing
+	Cost   Cost      `json:"cost"`
+}
+
+// An Image is a manifest with everything below it and about it.
+type Image struct {
+	Rule      string `json:"rule"`
+	From      Place  `json:"from"`
+	Root      Node   `json:"root"`
+	Tags      []Tag  `json:"tags,omitempty"`      // none: the root is put by digest
+	Referrers []Node `json:"referrers,omitempty"` // in the order to put them: a subject before those that refer to it
+	Selection string `json:"selection,omitempty"` // fingerprint for state
+}
+
+// A Node is one manifest to put, after its blobs and its children.
+type Node struct {
+	v1.Descriptor
+	ArtifactType string  `json:"artifact,omitempty"`
+	Source       v1.Hash `json:"source,omitzero"`    // digest at the source, where a rewrite made another
+	Raw          []byte  `json:"raw,omitempty"`      // bytes of a rewritten index; elsewhere they are read from the source
+	Here         bool    `json:"here,omitempty"`     // the target repository holds it, with all that is below
+	Blobs        []Blob  `json:"blobs,omitempty"`    // each digest once
+	Children     []Node  `json:"children,omitempty"` // those that are selected
+	Subject      v1.Hash `json:"subject,omitzero"`   // of a referrer
+	Tag          string  `json:"tag,omitempty"`      // a cosign tag under which the referrer is put, instead of its digest
+	Fallback     bool    `json:"fallback,omitempty"` // add it to its subject's fallback index too: the target lacks the referrers API
+}
+
+// A Blob is a config or a layer below a Node.
+type Blob struct {
+	v1.Descriptor
+	Have Have     `json:"have"`
+	From []string `json:"from,omitempty"` // repositories of the target registry that are believed to hold it, best first
+}
+
+// Have says how a blob is expected to get to its repository. It is what is
+// known at planning: carrying the plan out may find a better or a worse way.
+type Have string
+
+const (
+	Here    Have = "here"    // the repository holds it
+	Mount   Have = "mount"   // a sibling holds it
+	Shared  Have = "shared"  // an image of this run brings it to the registry first
+	Upload  Have = "upload"  // it is read and sent
+	Foreign Have = "foreign" // its bytes stay where its urls say
+)
+
+// A Tag is one name to put a root under, and why.
+type Tag struct {
+	Name   string    `json:"name"`
+	Why    Why       `json:"why"`
+	Before v1.Hash   `json:"before,omitzero"` // digest at the target now, where it is known and another
+	Pushed time.Time `json:"pushed,omitzero"` // of the wanted content, for lag
+}
+
+// A Why says what putting a tag means.
+type Why string
+
+const (
+	New       Why = "new"       // the target does not have the tag
+	Update    Why = "update"    // we put it, and the source moved
+	Overwrite Why = "overwrite" // somebody else put it, and the rule says overwrite
+	Restore   Why = "restore"   // we put it, and it left the target
+	Mend      Why = "mend"      // the tag is right, and something below it is missing
+	Attach    Why = "attach"    // the tag is right; new referrers go to it. It is not put again
+)
+
+// Puts reports whether the tag is written; mending and attaching write below it.
+func (w Why) Puts() bool { return w != Mend && w != Attach }
+
+// A Refusal is a wanted tag that is left as it is, with the reason.
+type Refusal struct {
+	Rule   string  `json:"rule"`
+	From   Place   `json:"from"`
+	Ref    string  `json:"ref"` // source tag or digest
+	Tag    string  `json:"tag,omitempty"`
+	Kind   Left    `json:"kind"`
+	Source v1.Hash `json:"source,omitzero"`
+	Target v1.Hash `json:"target,omitzero"`
+	Reason string  `json:"reason"`
+	Hint   string  `json:"hint,omitempty"`
+}
+
+// Left classifies a Refusal.
+type Left string
+
+const (
+	LeftConflict  Left = "conflict"  // the target has another digest, and the rule keeps it or fails
+	LeftCollision Left = "collision" // two sources want the same tag with different digests
+	LeftRefused   Left = "refused"   // the target cannot hold it
+	LeftCooling   Left = "cooling"   // younger than minAge
+	LeftGone      Left = "gone"      // left the target without us, and the rule leaves it or it was restored today
+	LeftFailed    Left = "failed"    // it could not be surveyed: the reason is the error
+	LeftArchived  Left = "archived"  // listed, but not readable at the source
+)
+
+// Failed reports whether the refusal makes the run end with "some items failed".
+func (r Refusal) Failed(onConflictFail bool) bool {
+	return r.Kind == LeftFailed || r.Kind == LeftCollision || r.Kind == LeftRefused ||
+		r.Kind == LeftConflict && onConflictFail
+}
+
+// Cost is what a plan is expected to move. Bytes are counted once per digest and
+// target registry.
+type Cost struct {
+	Tags      int     `json:"tags"`      // to be put
+	Manifests int     `json:"manifests"` // to be put, by tag or digest
+	Uploads   int     `json:"uploads"`   // blobs to send
+	Mounts    int     `json:"mounts"`
+	Present   int     `json:"present"`
+	Bytes     int64   `json:"bytes"`           // to send
+	Saved     int64   `json:"saved"`           // not sent: mounted, shared or present
+	Read      int64   `json:"read"`            // to read from the source, each digest once in the whole run
+	Price     float64 `json:"price,omitempty"` // USD for Read, where registries have an egressPrice
+}
+
+// MediaType tells whether n is an index.
+func (n Node) IsIndex() bool {
+	return n.MediaType == types.OCIImageIndex || n.MediaType == types.DockerManifestList
+}

@@ -1,0 +1,142 @@
+package app
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/transship/transship/policy"
+)
+
+// Options are the settings of the process. What is to be replicated is in the
+// policy; each of these is a flag, and an environment variable TRANSSHIP_NAME.
+type Options struct {
+	Config    []string      // policy files or folders; default ./transship.yaml
+	State     string        // path of the state file; default below $XDG_STATE_HOME
+	SpoolDir  string        // where blobs in transit are kept; default below the user's cache folder
+	SpoolSize policy.Size   // bytes; 0 is 10 GiB or half of what is free, whichever is less
+	Images    int           // images side by side per target; default 16
+	Jobs      int           // repositories side by side; default 8
+	Grace     time.Duration // how long Ctrl-C lets blobs in flight finish; default 30s
+
+	Output    string // text or json
+	Progress  string // auto, bars, lines or none
+	LogLevel  string // debug, info, warn or error
+	LogFormat string // text or json
+}
+
+const envPrefix = "TRANSSHIP_"
+
+// defaults returns the options before flags and environment.
+func defaults() Options {
+	return Options{
+		State:    filepath.Join(dataHome("XDG_STATE_HOME", ".local/state"), "transship", "state.db"),
+		SpoolDir: filepath.Join(dataHome("XDG_CACHE_HOME", ".cache"), "transship", "spool"),
+		Images:   16, Jobs: 8, Grace: 30 * time.Second,
+		Output: "text", Progress: "auto", LogLevel: "warn", LogFormat: "text",
+	}
+}
+
+// dataHome is a base directory of the XDG specification; without a home it is
+// the service's folder.
+func dataHome(env, below string) string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "/var/lib"
+	}
+	return cmp.Or(os.Getenv(env), filepath.Join(home, below))
+}
+
+// policyFlags adds what every command that reads a policy takes.
+func (o *Options) policyFlags(f *pflag.FlagSet) {
+	f.StringSliceVarP(&o.Config, "config", "c", nil, "policy `FILE` or folder; may be repeated (default transship.yaml)")
+}
+
+// stateFlags adds what every command with a memory takes.
+func (o *Options) stateFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.State, "state", o.State, "state `FILE`; deleting it costs time, nothing else")
+}
+
+// runFlags adds what commands take that move images.
+func (o *Options) runFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.SpoolDir, "spool-dir", o.SpoolDir, "`FOLDER` for blobs in transit")
+	f.Var(&o.SpoolSize, "spool-size", "most `BYTES` the spool takes, as 10GiB (default 10GiB or half of the free disk)")
+	f.IntVar(&o.Images, "images", o.Images, "images side by side for each target")
+	f.IntVar(&o.Jobs, "jobs", o.Jobs, "repositories side by side")
+	f.DurationVar(&o.Grace, "grace", o.Grace, "how long a first Ctrl-C lets blobs in flight finish")
+	f.StringVar(&o.Progress, "progress", o.Progress, "auto, bars, lines or none")
+}
+
+// globalFlags adds what all commands take.
+func (o *Options) globalFlags(f *pflag.FlagSet) {
+	f.StringVarP(&o.Output, "output", "o", o.Output, "text or json")
+	f.StringVar(&o.LogLevel, "log-level", o.LogLevel, "debug, info, warn or error")
+	f.StringVar(&o.LogFormat, "log-format", o.LogFormat, "text or json")
+}
+
+// finish takes the environment for flags that were not given, and checks values.
+func (o *Options) finish(cmd *cobra.Command) error {
+	if err := fromEnvironment(cmd.Flags()); err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		flag, value string
+		of          []string
+	}{
+		{"output", o.Output, []string{"text", "json"}},
+		{"progress", o.Progress, []string{"auto", "bars", "lines", "none"}},
+		{"log-level", o.LogLevel, []string{"debug", "info", "warn", "error"}},
+		{"log-format", o.LogFormat, []string{"text", "json"}},
+	} {
+		if !slices.Contains(c.of, c.value) {
+			return usage("", "--%s: %q is not one of %v", c.flag, c.value, c.of)
+		}
+	}
+	if o.Images < 1 || o.Jobs < 1 {
+		return usage("", "--images and --jobs: at least 1")
+	}
+	if len(o.Config) == 0 {
+		o.Config = []string{"transship.yaml"}
+	}
+	return nil
+}
+
+// fromEnvironment sets every flag that was not given from its twin: --spool-dir
+// is TRANSSHIP_SPOOL_DIR.
+func fromEnvironment(flags *pflag.FlagSet) error {
+	var failed error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := envPrefix + envName(f.Name)
+		value, ok := os.LookupEnv(name)
+		if f.Changed || !ok || f.Name == "help" {
+			return
+		}
+		if err := flags.Set(f.Name, value); err != nil && failed == nil {
+			failed = usage("", "environment %s: %v", name, err)
+		}
+	})
+	return failed
+}
+
+func envName(flag string) string {
+	name := []byte(flag)
+	for i, c := range name {
+		switch {
+		case c == '-':
+			name[i] = '_'
+		case 'a' <= c && c <= 'z':
+			name[i] = c - 'a' + 'A'
+		}
+	}
+	return string(name)
+}
+
+// hintConfig is for a policy that is not there.
+func hintConfig() string {
+	return fmt.Sprintf("transship config init > %s", "transship.yaml")
+}

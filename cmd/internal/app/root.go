@@ -1,0 +1,108 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// A program is one run of the command line.
+type program struct {
+	opts   Options
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	log    *slog.Logger
+	stop   *stopper
+}
+
+// Main runs the command line and returns its exit code. It listens to SIGINT
+// and SIGTERM: the first stops gracefully, the second at once.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := newStopper(context.Background(), stderr)
+	defer stop.close()
+	p := &program{opts: defaults(), stdin: stdin, stdout: stdout, stderr: stderr, stop: stop}
+	root := p.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	return conclude(stderr, asUsage(err))
+}
+
+// root builds the command tree.
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "transship",
+		Short: "Keep container images in several registries the same",
+		Long: `transship copies container images from one registry to others, and keeps them the
+same: it compares by digest, copies only what is missing, and puts a tag only when
+everything below it is there.
+
+A policy file says what goes where. Without one, "copy" takes two references.`,
+		Example: `  transship config init > transship.yaml    # a policy to start from
+  transship plan                            # what would happen; changes nothing
+  transship sync                            # do it
+  transship check                           # is every replica complete and equal?
+  transship copy registry.example.com/app:v1 mirror.example.com/app`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := p.opts.finish(cmd); err != nil {
+				return err
+			}
+			p.log = p.logger()
+			return nil
+		},
+	}
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	root.SetIn(p.stdin)
+	p.opts.globalFlags(root.PersistentFlags())
+	root.AddCommand(
+		p.planCmd(), p.syncCmd(), p.copyCmd(), p.checkCmd(), p.adoptCmd(), p.statusCmd(),
+		p.configCmd(), p.versionCmd(),
+	)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage(cmd.CommandPath()+" --help", "%v", err)
+	})
+	root.SetUsageTemplate(root.UsageTemplate() + "\n" + exitHelp + "\nEvery flag has a twin in the environment: --spool-dir is TRANSSHIP_SPOOL_DIR.\n")
+	return root
+}
+
+// asUsage gives cobra's own complaints, which have no type, the exit code of usage.
+func asUsage(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ours := errors.AsType[*failure](err); ours {
+		return err
+	}
+	for _, start := range []string{"unknown command", "unknown flag", "accepts ", "requires ", "invalid argument"} {
+		if strings.HasPrefix(err.Error(), start) {
+			return usage("transship --help", "%s", strings.ReplaceAll(err.Error(), "\n\n", "\n"))
+		}
+	}
+	return err
+}
+
+func (p *program) logger() *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(p.opts.LogLevel)) // checked by Options.finish
+	o := &slog.HandlerOptions{Level: level}
+	if p.opts.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(p.stderr, o))
+	}
+	return slog.New(slog.NewTextHandler(p.stderr, o))
+}
+
+// json reports whether scripts read our output.
+func (p *program) json() bool { return p.opts.Output == "json" }
+
+// printf writes to standard output.
+func (p *program) printf(format string, args ...any) { fmt.Fprintf(p.stdout, format, args...) }

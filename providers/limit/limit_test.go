@@ -1,0 +1,202 @@
+package limit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestWidth(t *testing.T) {
+	for _, tt := range []struct {
+		name, say string // g: a window of good answers, t: a throttle
+		want      []int
+	}{
+		{"doubles to the limit", "ggg", []int{16, 32, 32}},
+		{"halves, then grows by one", "gtgg", []int{16, 8, 9, 10}},
+		{"never below one", "tttttg", []int{4, 2, 1, 1, 1, 2}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := width{now: 8, max: 32, slowStart: true}
+			for i, s := range tt.say {
+				if s == 't' {
+					w.halve()
+				} else {
+					for range w.now {
+						w.good()
+					}
+				}
+				if w.now != tt.want[i] {
+					t.Errorf("after %q the width is %d, want %d", tt.say[:i+1], w.now, tt.want[i])
+				}
+			}
+		})
+	}
+}
+
+func TestThrottlesOfOneWindowHalveOnce(t *testing.T) {
+	l := New(Options{})
+	var tickets []Ticket
+	for range 8 {
+		ticket, err := l.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		tickets = append(tickets, ticket)
+	}
+	for _, ticket := range tickets {
+		ticket.Throttled()
+	}
+	if l.Width() != 4 {
+		t.Errorf("eight throttles of one window left the width at %d, want 4", l.Width())
+	}
+}
+
+func TestIdleHostKeepsItsWidth(t *testing.T) {
+	l := New(Options{})
+	for range 100 {
+		slot := acquire(t, l, Read)
+		ticket, _ := l.Begin(t.Context())
+		ticket.Good()
+		slot.Release()
+	}
+	if l.Width() != DefaultStart {
+		t.Errorf("one request at a time moved the width to %d", l.Width())
+	}
+}
+
+func TestClassesDoNotShareSlots(t *testing.T) {
+	l := New(Options{Start: 1, Max: 1})
+	acquire(t, l, Write)
+	acquire(t, l, Read).Release()
+	if l.InFlight(Write) != 1 || l.InFlight(Read) != 0 {
+		t.Errorf("in flight: %d writes, %d reads", l.InFlight(Write), l.InFlight(Read))
+	}
+}
+
+func TestSlotsAreGrantedInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{Start: 1, Max: 1})
+		held := acquire(t, l, Read)
+		order := make(chan int, 5) // all of them
+		for i := range 5 {
+			go func() {
+				slot := acquire(t, l, Read)
+				order <- i
+				slot.Release()
+			}()
+			synctest.Wait() // it is in the queue
+		}
+		held.Release()
+		for want := range 5 {
+			if got := <-order; got != want {
+				t.Fatalf("slot went to %d, want %d", got, want)
+			}
+		}
+	})
+}
+
+func TestSlotIsNotLostToACancelledWaiter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{Start: 1, Max: 1})
+		held := acquire(t, l, Read)
+		stop := errors.New("stop")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		failed := make(chan error, 1)
+		go func() { _, err := l.Acquire(ctx, Read); failed <- err }()
+		synctest.Wait()
+		cancel(stop)
+		if err := <-failed; !errors.Is(err, stop) {
+			t.Errorf("error %v, want the cause", err)
+		}
+		held.Release()
+		held.Release() // counts once
+		acquire(t, l, Read)
+		if n := l.InFlight(Read); n != 1 {
+			t.Errorf("%d in flight, want 1", n)
+		}
+	})
+}
+
+func TestNarrowedWidthWaitsForThoseInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{Start: 2, Max: 2})
+		ticket, _ := l.Begin(t.Context())
+		a, b := acquire(t, l, Read), acquire(t, l, Read)
+		ticket.Throttled() // the width is 1 now
+		got := make(chan *Slot)
+		go func() { got <- acquire(t, l, Read) }()
+		a.Release()
+		synctest.Wait()
+		select {
+		case <-got:
+			t.Error("a second slot was granted at width 1")
+		default:
+		}
+		b.Release()
+		(<-got).Release()
+	})
+}
+
+func TestRequestsPerSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{Requests: 4}) // a burst of one
+		start := time.Now()
+		for range 9 {
+			if _, err := l.Begin(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(start); took != 2*time.Second {
+			t.Errorf("nine requests at 4/s took %v, want 2s", took)
+		}
+	})
+}
+
+func TestRequestsEndWithTheirContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{Requests: 0.1})
+		l.Begin(t.Context())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := l.Begin(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v, want a deadline", err)
+		}
+		stop := errors.New("stop")
+		ctx2, cancel2 := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel2(stop) })
+		if _, err := l.Begin(ctx2); !errors.Is(err, stop) {
+			t.Errorf("error %v, want the cause", err)
+		}
+	})
+}
+
+func TestBytesPerSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{ReadBytes: 1000})
+		start := time.Now()
+		n, err := io.Copy(io.Discard, l.Reader(t.Context(), Read, bytes.NewReader(make([]byte, 10_250))))
+		if n != 10_250 || err != nil {
+			t.Fatal(n, err)
+		}
+		if took := time.Since(start); took != 10*time.Second {
+			t.Errorf("10 kB at 1 kB/s took %v, want 10s", took)
+		}
+		src := bytes.NewReader(nil)
+		if l.Reader(t.Context(), Write, src) != io.Reader(src) {
+			t.Error("writes are paced without a rate")
+		}
+	})
+}
+
+func acquire(t *testing.T, l *Limiter, c Class) *Slot {
+	t.Helper()
+	slot, err := l.Acquire(t.Context(), c)
+	if err != nil {
+		t.Errorf("acquire: %v", err)
+	}
+	return slot
+}

@@ -1,0 +1,154 @@
+// Package limit bounds what one host is asked: how many requests are in flight
+// (a width that adapts to the host's throttling), how many start each second, and
+// how many bytes flow each second. It knows nothing of HTTP and starts no
+// goroutine.
+package limit
+
+import (
+	"context"
+	"math"
+	"sync"
+
+	"golang.org/x/time/rate"
+)
+
+// A Class is the direction of a request. Reads and writes have slots of their
+// own, so that an upload, which waits for the read that feeds it, can never hold
+// the slot which that read needs.
+type Class int
+
+const (
+	Read Class = iota
+	Write
+	classes
+)
+
+func (c Class) String() string { return [...]string{"read", "write"}[c] }
+
+// Options are the bounds of a host. Zero values take the defaults.
+type Options struct {
+	Start      int     // width at first, in requests of each class; default 8
+	Max        int     // the most the width grows to; default 32
+	Requests   float64 // requests a second, both classes together; 0 is no bound
+	ReadBytes  float64 // body bytes a second read from the host; 0 is no bound
+	WriteBytes float64 // body bytes a second written to the host; 0 is no bound
+}
+
+// Defaults of [Options].
+const (
+	DefaultStart = 8
+	DefaultMax   = 32
+)
+
+// A Limiter bounds the requests to one host. Its methods are safe for
+// concurrent use.
+type Limiter struct {
+	requests *rate.Limiter
+	bytes    [classes]*rate.Limiter
+
+	mu    sync.Mutex
+	width width
+	lanes [classes]lane
+}
+
+// New returns the limiter for o.
+func New(o Options) *Limiter {
+	if o.Max <= 0 {
+		o.Max = DefaultMax
+	}
+	if o.Start <= 0 {
+		o.Start = DefaultStart
+	}
+	return &Limiter{
+		requests: bucket(o.Requests, math.Ceil(o.Requests/4)),
+		bytes: [classes]*rate.Limiter{
+			Read:  bucket(o.ReadBytes, o.ReadBytes/4),
+			Write: bucket(o.WriteBytes, o.WriteBytes/4),
+		},
+		width: width{now: min(o.Start, o.Max), max: o.Max, slowStart: true},
+	}
+}
+
+// bucket allows perSecond on average and burst at once; nil allows everything.
+func bucket(perSecond, burst float64) *rate.Limiter {
+	if perSecond <= 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(min(burst, math.MaxInt32))))
+}
+
+// Width is how many requests of each class may be in flight now.
+func (l *Limiter) Width() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.width.now
+}
+
+// InFlight is how many slots of c are taken.
+func (l *Limiter) InFlight(c Class) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lanes[c].used
+}
+
+// take waits for n tokens; the error is the cause of ctx's end, or
+// DeadlineExceeded at once when the wait would outlast ctx.
+func take(ctx context.Context, b *rate.Limiter, n int) error {
+	if b == nil {
+		return context.Cause(ctx)
+	}
+	if err := b.WaitN(ctx, n); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// A Ticket stands for one request under way; its outcome moves the width.
+type Ticket struct {
+	l     *Limiter
+	epoch int
+}
+
+// Begin waits until the host may be asked once more and returns the ticket of
+// that request. The error is the cause of ctx's end.
+func (l *Limiter) Begin(ctx context.Context) (Ticket, error) {
+	if err := take(ctx, l.requests, 1); err != nil {
+		return Ticket{}, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Ticket{l: l, epoch: l.width.epoch}, nil
+}
+
+// Good says that the host answered without throttling.
+func (t Ticket) Good() {
+	t.l.mu.Lock()
+	defer t.l.mu.Unlock()
+	if t.l.busy() {
+		t.l.width.good()
+	}
+	t.l.wake()
+}
+
+// Throttled says that the host answered 429 or 503. Requests that began before
+// the width was last halved say nothing new and do not halve it again.
+func (t Ticket) Throttled() {
+	t.l.mu.Lock()
+	defer t.l.mu.Unlock()
+	if t.epoch == t.l.width.epoch {
+		t.l.width.halve()
+	}
+}
+
+// busy reports whether the width is being used, so that success at it proves something.
+func (l *Limiter) busy() bool {
+	for i := range l.lanes {
+		if 2*l.lanes[i].used >= l.width.now {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,107 @@
+package policy
+
+import (
+	"fmt"
+	"os"
+)
+
+// CheckReferences looks at what the registries point to on this machine:
+// variables, secret files, certificates, docker configurations. It returns what
+// is missing or unreadable, with positions; it reads no registry, and no value
+// is in a message.
+func (s *Set) CheckReferences() Problems {
+	var ps Problems
+	for _, name := range s.Names() {
+		r, path := s.Registries[name], join("registries", name)
+		for _, ref := range []struct {
+			key    string
+			secret Secret
+		}{
+			{"auth.username", r.Auth.Username}, {"auth.password", r.Auth.Password}, {"auth.token", r.Auth.Token},
+			{"auth.identityToken", r.Auth.IdentityToken}, {"proxy", r.Proxy},
+		} {
+			if _, err := ref.secret.Resolve(); err != nil {
+				ps.add(join(path, ref.key), "%v", err)
+			}
+		}
+		config := string(r.Auth.DockerConfig)
+		if r.Auth.DockerConfig == DefaultDockerConfig {
+			config = ""
+		}
+		for _, f := range []struct{ key, file string }{
+			{"caFile", r.CAFile}, {"clientCert", r.ClientCert}, {"clientKey", r.ClientKey}, {"auth.dockerConfig", config},
+		} {
+			if err := readable(f.file); err != nil {
+				ps.add(join(path, f.key), "%v", err)
+			}
+		}
+	}
+	for i, p := range ps {
+		ps[i] = s.at.place(p)
+	}
+	ps.sort()
+	return ps
+}
+
+// readable reports why a file cannot be read; "" is no file, which is fine.
+func readable(file string) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return fmt.Errorf("%s is a folder; expected a file", file)
+	}
+	return nil
+}
+
+// Warnings returns what is allowed and probably not meant, with positions.
+func (s *Set) Warnings() Problems {
+	var ps Problems
+	for _, name := range s.Names() {
+		s.Registries[name].warn(join("registries", name), &ps)
+	}
+	used := map[string]bool{}
+	for i, r := range s.Rules {
+		used[r.From.Registry] = true
+		for _, t := range r.To {
+			used[t.Registry] = true
+		}
+		if r.MaxLag > 0 && r.Schedule == "" {
+			ps.add(fmt.Sprintf("rules[%d].maxLag", i), "the rule has a maxLag and no schedule: it runs only when asked")
+		}
+	}
+	for _, name := range s.Names() {
+		if !used[name] && len(s.Rules) > 0 {
+			ps.add(join("registries", name), "no rule uses this registry")
+		}
+	}
+	if len(s.Rules) == 0 {
+		ps.add("", "there are no rules, so nothing is replicated")
+	}
+	for i, p := range ps {
+		ps[i] = s.at.place(p)
+	}
+	ps.sort()
+	return ps
+}
+
+func (r Registry) warn(path string, ps *Problems) {
+	for _, f := range []struct {
+		key    string
+		secret Secret
+	}{
+		{"auth.password", r.Auth.Password}, {"auth.token", r.Auth.Token}, {"auth.identityToken", r.Auth.IdentityToken},
+	} {
+		if f.secret.Literal() {
+			ps.add(join(path, f.key), "a secret stands in the policy itself; write ${VARIABLE} or file:/path instead")
+		}
+		if r.PlainHTTP && !f.secret.IsZero() {
+			ps.add(join(path, f.key), "the credential goes over plain http, readable by everyone on the way")
+		}
+	}
+}

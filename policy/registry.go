@@ -1,0 +1,134 @@
+package policy
+
+import (
+	"net/url"
+	"path/filepath"
+	"strings"
+)
+
+// One registry: how to reach it, who we are there, and how hard to push.
+type Registry struct {
+	// The host, as in registry.example.com or registry.lab:5000, or its URL.
+	// Every registry but a layout has one.
+	Host string `json:"host,omitempty" policy:"host"`
+	// What kind of registry it is: oci (any registry that follows the OCI
+	// distribution spec) or layout (OCI image layouts on disk). Default: inferred
+	// from the host.
+	Provider string `json:"provider,omitempty"`
+	// The folder of a layout; each repository is a folder below it.
+	Path string `json:"path,omitempty"`
+	// Speak http instead of https. Needed for an http:// host.
+	PlainHTTP bool `json:"plainHTTP,omitempty"`
+	// Who we are. Default: the docker configuration and its credential helpers,
+	// then anonymous.
+	Auth Auth `json:"auth,omitzero"`
+	// A PEM file with the certificate authorities to trust besides the system's.
+	CAFile string `json:"caFile,omitempty"`
+	// A PEM file with a client certificate; clientKey goes with it.
+	ClientCert string `json:"clientCert,omitempty"`
+	// A PEM file with the client certificate's key.
+	ClientKey string `json:"clientKey,omitempty"`
+	// The proxy's URL (http, https or socks5). Default: the environment's
+	// HTTPS_PROXY and NO_PROXY.
+	Proxy Secret `json:"proxy,omitzero"`
+	// The one token service, by URL, that may receive this registry's
+	// credentials although it is on a private address of another host.
+	TokenRealm string `json:"tokenRealm,omitempty" policy:"url"`
+	// Upper bounds on what is asked of the registry.
+	Limits Limits `json:"limits,omitzero"`
+	// USD per GB (1,000,000,000 bytes) for reading from where transship runs.
+	// Sources with a lower price are read first, and plans show the sum.
+	EgressPrice float64 `json:"egressPrice,omitempty" jsonschema:"minimum=0"`
+	// What the registry can do, where it is known better than by trying: mount,
+	// chunks, referrers, sparseIndex, schema1 and catalog, each yes or no.
+	Capabilities map[string]Ability `json:"capabilities,omitempty"`
+}
+
+// Credentials: one of username and password, token, identityToken, dockerConfig
+// or anonymous. Values may hold ${VARIABLES} of the environment ($${ is a
+// literal ${), or be file:/path, whose content is read at each use.
+type Auth struct {
+	// The user name that goes with password.
+	Username Secret `json:"username,omitzero"`
+	// The password, or what the registry takes in its place.
+	Password Secret `json:"password,omitzero"`
+	// A bearer token, sent to the registry as it is.
+	Token Secret `json:"token,omitzero"`
+	// An OAuth 2 refresh token, given to the token service for an access token
+	// (docker calls it identity token).
+	IdentityToken Secret `json:"identityToken,omitzero"`
+	// A docker configuration file to take the credentials from, or true for the
+	// usual one.
+	DockerConfig DockerConfig `json:"dockerConfig,omitempty"`
+	// Send no credentials, even if the docker configuration has some.
+	Anonymous bool `json:"anonymous,omitempty"`
+}
+
+// Limits of one registry. What is not given adapts to what the registry takes.
+type Limits struct {
+	// Requests in a time, such as 40/s or 100/6h.
+	Requests Rate `json:"requests,omitzero"`
+	// Bytes a second in each direction, such as 200MB/s.
+	Bytes ByteRate `json:"bytes,omitempty"`
+	// The most requests in flight. Default: 32.
+	Width int `json:"width,omitempty" jsonschema:"minimum=0,maximum=256"`
+}
+
+// DockerConfig is the path of a docker configuration file, or "true" for the
+// default one ($DOCKER_CONFIG or ~/.docker).
+type DockerConfig string
+
+// DefaultDockerConfig is what `dockerConfig: true` means.
+const DefaultDockerConfig DockerConfig = "true"
+
+// UnmarshalText takes true, or a path.
+func (d *DockerConfig) UnmarshalText(text []byte) error {
+	*d = DockerConfig(text)
+	return nil
+}
+
+// An Ability says whether a registry can do something: "yes" or "no".
+type Ability string
+
+// Values are the values that a policy may give.
+func (Ability) Values() []string { return []string{"yes", "no"} }
+
+// UnmarshalText takes yes and no, and what YAML 1.1 writers make of them.
+func (a *Ability) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "true":
+		*a = "yes"
+	case "false":
+		*a = "no"
+	default:
+		*a = Ability(text)
+	}
+	return nil
+}
+
+// Abilities are the keys of [Registry.Capabilities], sorted.
+func Abilities() []string {
+	return []string{"catalog", "chunks", "mount", "referrers", "schema1", "sparseIndex"}
+}
+
+// ProviderName returns the provider, inferred from the host if none is given.
+func (r Registry) ProviderName() string {
+	if r.Provider == "" {
+		return InferProvider(r.Host)
+	}
+	return r.Provider
+}
+
+// Endpoint is the registry's identity: host[:port] in lower case without a
+// scheme, or the cleaned path of a layout. Two names with one endpoint are one
+// registry seen through two credentials.
+func (r Registry) Endpoint() string {
+	if r.ProviderName() == "layout" {
+		return filepath.Clean(r.Path)
+	}
+	host := r.Host
+	if u, err := url.Parse(r.Host); err == nil && u.Host != "" {
+		host = u.Host
+	}
+	return strings.ToLower(host)
+}

@@ -1,0 +1,42 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// An Engine is what differs between the databases.
+type Engine struct {
+	Dialect Dialect
+	Read    *sql.DB // for queries; may be the same as Write
+	Write   *sql.DB // for transactions and migrations
+	// Now reads the clock that work goes by.
+	Now func(ctx context.Context, tx *sql.Tx) (time.Time, error)
+	// Explain wraps what the driver says into the errors of package state, as far
+	// as it knows them.
+	Explain func(error) error
+	// Again tells whether a transaction that failed with err may succeed when it is
+	// simply run again (a deadlock, a lost serialization race).
+	Again func(err error) bool
+	// Claims arbitrates between processes that share the database; nil where there
+	// is only one.
+	Claims Claims
+	// ReadOnly leaves the database as it is: no migrations, no cleaning up.
+	ReadOnly bool
+}
+
+// Claims is the mutual exclusion of processes over work rows. A lock lives in
+// what dies with the process, and is not held twice by the same process: the
+// store sees to that. Methods are called by one goroutine at a time.
+type Claims interface {
+	// Lock tries to lock the row and reports whether it now holds it.
+	Lock(ctx context.Context, id int64) (bool, error)
+	// Unlock gives the lock back.
+	Unlock(ctx context.Context, id int64) error
+	// Orphans returns those running rows that nobody has locked.
+	Orphans(ctx context.Context) ([]int64, error)
+	// Broken tells whether the locks were lost since the last call of Lock, as when
+	// the session broke that held them.
+	Broken(ctx context.Context) bool
+}

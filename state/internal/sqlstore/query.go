@@ -1,0 +1,108 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// batch is how many rows one statement carries.
+const batch = 500
+
+// A querier is a pool or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// each calls scan for every row of a query. scan copies what it keeps.
+func each(ctx context.Context, q querier, text string, args []any, scan func(*sql.Rows) error) error {
+	rows, err := q.QueryContext(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// list is "($from,$from+1,…)" for n parameters.
+func list(from, n int) string {
+	var b strings.Builder
+	b.WriteByte('(')
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(from + i))
+	}
+	b.WriteByte(')')
+	return b.String()
+}
+
+// values is rows lists of cols parameters each, numbered from $1.
+func values(rows, cols int) string {
+	lists := make([]string, rows)
+	for i := range lists {
+		lists[i] = list(1+i*cols, cols)
+	}
+	return strings.Join(lists, ",")
+}
+
+// insert writes rows by "head VALUES (…),(…) tail", at most batch a statement, in
+// the order given: sort them by key. args returns the columns of one row.
+func insert[T any](ctx context.Context, tx *sql.Tx, head, tail string, rows []T, args func(T) []any) error {
+	for chunk := range slices.Chunk(rows, batch) {
+		var all []any
+		for _, r := range chunk {
+			all = append(all, args(r)...)
+		}
+		text := head + " VALUES " + values(len(chunk), len(all)/len(chunk)) + " " + tail
+		if _, err := tx.ExecContext(ctx, text, all...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chunks calls do with fixed and at most batch of more as arguments, and the list
+// of the latter's parameters.
+func chunks[T any](fixed []any, more []T, column func(T) any, do func(list string, args []any) error) error {
+	for chunk := range slices.Chunk(more, batch) {
+		args := slices.Clone(fixed)
+		for _, v := range chunk {
+			args = append(args, column(v))
+		}
+		if err := do(list(len(fixed)+1, len(chunk)), args); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unique sorts rows by key and folds those of one key into one, in the order in
+// which they came.
+func unique[T any](rows []T, key func(T) string, fold func(old, new T) T) []T {
+	rows = slices.Clone(rows)
+	slices.SortStableFunc(rows, func(a, b T) int { return strings.Compare(key(a), key(b)) })
+	out := rows[:0]
+	for _, r := range rows {
+		if n := len(out); n > 0 && key(out[n-1]) == key(r) {
+			out[n-1] = fold(out[n-1], r)
+		} else {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func last[T any](_, new T) T { return new }
+
+// fill puts a list into the text where it says %s.
+func fill(text, list string) string { return strings.Replace(text, "%s", list, 1) }

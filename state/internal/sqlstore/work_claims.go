@@ -1,0 +1,244 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/transship/transship/state"
+)
+
+// candidates is how many due rows are looked at together: the first may be taken
+// by another process at the same moment.
+const candidates = 16
+
+// rounds is how often Take looks again when others took all that it saw.
+const rounds = 3
+
+// closing bounds the last writes of a store that is closed.
+const closing = 10 * time.Second
+
+// A hold is what the store knows of a claim that it gave out.
+type hold struct {
+	id    int64 // of the row
+	claim int64 // its number, which the row must still have
+}
+
+// Take implements state.Work.
+func (s *Store) Take(ctx context.Context) (*state.Claim, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.adopt(ctx); err != nil {
+		return nil, s.fail(ctx, "look for work", err)
+	}
+	for range rounds {
+		ids, err := s.due(ctx)
+		if err != nil || len(ids) == 0 {
+			return nil, err
+		}
+		for _, id := range ids {
+			if c, err := s.take(ctx, id); c != nil || err != nil {
+				return c, err
+			}
+		}
+	}
+	return nil, nil
+}
+
+// due returns the first rows that are due.
+func (s *Store) due(ctx context.Context) (ids []int64, err error) {
+	err = s.update(ctx, "look for work", func(tx *sql.Tx) error {
+		now, err := s.e.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		ids, err = numbers(ctx, tx, dueRows, micros(now), candidates)
+		return err
+	})
+	return ids, err
+}
+
+// take claims a row unless another process was faster.
+func (s *Store) take(ctx context.Context, id int64) (c *state.Claim, err error) {
+	if ok, err := s.lock(ctx, id); err != nil || !ok {
+		return nil, s.fail(ctx, "take work", err)
+	}
+	var h hold
+	err = s.update(ctx, "take work", func(tx *sql.Tx) error {
+		c = nil
+		now, err := s.e.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		rows, err := workRows(ctx, tx, lockRow, id)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		r := &rows[0]
+		if r.running || !r.pending() || r.notBefore > micros(now) {
+			return nil
+		}
+		r.take()
+		c, h = r.claimed(), hold{r.id, r.claim}
+		return saveRows(ctx, tx, rows)
+	})
+	if err != nil || c == nil {
+		s.unlock(ctx, id)
+		return nil, err
+	}
+	s.held[c] = h
+	return c, nil
+}
+
+// Done implements state.Work.
+func (s *Store) Done(ctx context.Context, c *state.Claim, failure error, retryIn time.Duration) error {
+	return s.end(ctx, "end the run of "+c.Key, c, func(r *row, now time.Time) {
+		if failure == nil {
+			r.succeed()
+		} else {
+			r.fail(prose(failure.Error()), micros(now.Add(max(0, retryIn))))
+		}
+	})
+}
+
+// Release implements state.Work.
+func (s *Store) Release(ctx context.Context, c *state.Claim) error {
+	return s.end(ctx, "give back "+c.Key, c, func(r *row, _ time.Time) { r.release() })
+}
+
+// end ends a claim by change. A claim whose end could not be written stays held,
+// so that the caller may try again.
+func (s *Store) end(ctx context.Context, op string, c *state.Claim, change func(*row, time.Time)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h, ok := s.held[c]
+	if !ok {
+		return s.fail(ctx, op, errLost)
+	}
+	lost := false
+	err := s.update(ctx, op, func(tx *sql.Tx) error {
+		now, err := s.e.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		rows, err := workRows(ctx, tx, lockRow, h.id)
+		if err != nil {
+			return err
+		}
+		if lost = len(rows) == 0 || !rows[0].running || rows[0].claim != h.claim; lost {
+			return errLost
+		}
+		change(&rows[0], now)
+		return saveRows(ctx, tx, rows)
+	})
+	if err == nil || lost {
+		delete(s.held, c)
+		s.unlock(ctx, h.id)
+	}
+	return err
+}
+
+// adopt gives back the runs of processes that died.
+func (s *Store) adopt(ctx context.Context) error {
+	if s.e.Claims == nil {
+		return nil
+	}
+	if s.e.Claims.Broken(ctx) {
+		clear(s.held) // their rows are orphans like any other's
+	}
+	ids, err := s.e.Claims.Orphans(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if ok, err := s.lock(ctx, id); err != nil {
+			return err
+		} else if !ok {
+			continue
+		}
+		err := s.giveBack(ctx, []int64{id})
+		s.unlock(ctx, id)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recover gives back all runs and closes all passes of the process that had the
+// database before.
+func (s *Store) recover(ctx context.Context) error {
+	ids, err := numbers(ctx, s.e.Write, runningRows)
+	if err != nil {
+		return s.fail(ctx, "look for work that was interrupted", err)
+	}
+	if err := s.giveBack(ctx, ids); err != nil {
+		return err
+	}
+	return s.update(ctx, "close interrupted passes", func(tx *sql.Tx) error {
+		now, err := s.e.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, interruptPasses, micros(now), string(state.Interrupted))
+		return err
+	})
+}
+
+func (s *Store) giveBack(ctx context.Context, ids []int64) error {
+	for _, id := range ids {
+		err := s.update(ctx, "give back interrupted work", func(tx *sql.Tx) error {
+			rows, err := workRows(ctx, tx, lockRow, id)
+			if err != nil || len(rows) == 0 || !rows[0].running {
+				return err
+			}
+			rows[0].release()
+			return saveRows(ctx, tx, rows)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// releaseAll gives back what is held when the store closes.
+func (s *Store) releaseAll() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), closing)
+	defer cancel()
+	for c, h := range s.held {
+		delete(s.held, c)
+		if err := s.giveBack(ctx, []int64{h.id}); err != nil {
+			return err
+		}
+		s.unlock(ctx, h.id)
+	}
+	return nil
+}
+
+func (s *Store) lock(ctx context.Context, id int64) (bool, error) {
+	if s.e.Claims == nil {
+		return true, nil
+	}
+	return s.e.Claims.Lock(ctx, id)
+}
+
+// unlock needs no error: a lock that cannot be given back goes with its session.
+func (s *Store) unlock(ctx context.Context, id int64) {
+	if s.e.Claims != nil {
+		_ = s.e.Claims.Unlock(context.WithoutCancel(ctx), id)
+	}
+}
+
+func numbers(ctx context.Context, q querier, text string, args ...any) ([]int64, error) {
+	var ids []int64
+	err := each(ctx, q, text, args, func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}

@@ -65,7 +65,7 @@ func (o *Options) stateFlags(f *pflag.FlagSet) {
 // runFlags adds what commands take that move images.
 func (o *Options) runFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.SpoolDir, "spool-dir", o.SpoolDir, "`FOLDER` for blobs in transit")
-	f.Var(&o.SpoolSize, "spool-size", "most `BYTES` the spool takes, as 10GiB (default 10GiB or half of the free disk)")
+	f.TextVar(&o.SpoolSize, "spool-size", o.SpoolSize, "most `BYTES` the spool takes, as 10GiB (default 10GiB or half of the free disk)")
 	f.IntVar(&o.Images, "images", o.Images, "images side by side for each target")
 	f.IntVar(&o.Jobs, "jobs", o.Jobs, "repositories side by side")
 	f.DurationVar(&o.Grace, "grace", o.Grace, "how long a first Ctrl-C lets blobs in flight finish")

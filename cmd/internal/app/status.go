@@ -1,0 +1,138 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/transship/transship/state"
+	"github.com/transship/transship/state/sqlite"
+)
+
+// A report is what status shows.
+type report struct {
+	Passes    []state.Pass     `json:"passes"`
+	Standings []state.Standing `json:"standings"`
+	Items     []state.Item     `json:"items"`
+}
+
+func (p *program) statusCmd() *cobra.Command {
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "status [RULE]",
+		Short: "Show how far behind each target is, from the last runs",
+		Long: `Status reads the state file and asks no registry: when each rule last ran, what
+each target still lacks, and what a person has to look at.`,
+		Example: "  transship status\n  transship status apps -o json",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			rule := ""
+			if len(args) == 1 {
+				rule = args[0]
+			}
+			r, err := p.readReport(cmd.Context(), rule, limit)
+			if err != nil {
+				return err
+			}
+			if p.json() {
+				return p.writeJSON(r)
+			}
+			return p.writeReport(r)
+		},
+	}
+	p.opts.stateFlags(cmd.Flags())
+	cmd.Flags().IntVar(&limit, "limit", 20, "most passes and items to show")
+	return cmd
+}
+
+func (p *program) readReport(ctx context.Context, rule string, limit int) (report, error) {
+	store, err := sqlite.Open(ctx, p.opts.State, sqlite.Options{ReadOnly: true})
+	if errors.Is(err, fs.ErrNotExist) {
+		return report{}, &failure{code: exitFailed, err: fmt.Errorf("no state at %s: nothing has run yet", p.opts.State), hint: "transship sync, or name the file: --state PATH"}
+	}
+	if err != nil {
+		return report{}, err
+	}
+	defer store.Close()
+	var r report
+	if r.Passes, err = store.Passes(ctx, rule, limit); err != nil {
+		return r, err
+	}
+	if r.Standings, err = store.Standings(ctx, rule); err != nil {
+		return r, err
+	}
+	r.Items, err = store.Items(ctx, rule, limit)
+	return r, err
+}
+
+func (p *program) writeReport(r report) error {
+	if len(r.Passes)+len(r.Standings) == 0 {
+		p.printf("nothing has run yet\n")
+		return nil
+	}
+	w := tabwriter.NewWriter(p.stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "RULE\tSTARTED\tTOOK\tOUTCOME\tCOPIED\tFAILED\tREAD\tSENT")
+	for _, x := range r.Passes {
+		took := "-"
+		if !x.Ended.IsZero() {
+			took = x.Ended.Sub(x.Started).Round(100 * time.Millisecond).String()
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", x.Rule, stamp(x.Started), took, x.Outcome,
+			x.Figures.Copied, x.Figures.Failed, bytes(x.Figures.BytesRead), bytes(x.Figures.BytesSent))
+	}
+	fmt.Fprintln(w)
+	fmt.Fprintln(w, "RULE\tTARGET\tIN STEP\tBEHIND\tFAILED\tCONFLICT\tREFUSED\tCOOLING\tGONE\tSEEN")
+	for _, s := range r.Standings {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", s.Rule, s.Target, s.InStep, s.Behind, s.Failed,
+			s.Conflict, s.Refused, s.Cooling, s.Gone, stamp(s.Surveyed))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	p.writeItems(r.Items)
+	return nil
+}
+
+// writeItems prints what a person has to look at, with what to do about it.
+func (p *program) writeItems(items []state.Item) {
+	for i, it := range items {
+		if i == 0 {
+			p.printf("\nto look at:\n")
+		}
+		p.printf("  %s:%s  %s: %s\n", it.Target, it.Tag, it.Kind, it.Reason)
+		if it.Hint != "" {
+			p.printf("      try: %s\n", it.Hint)
+		}
+	}
+}
+
+func (p *program) writeJSON(v any) error {
+	e := json.NewEncoder(p.stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.Local().Format("2006-01-02 15:04:05")
+}
+
+// bytes prints n in the largest binary unit that keeps three digits.
+func bytes(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, units := float64(n)/unit, "KMGTPE"
+	for v >= unit && len(units) > 1 {
+		v, units = v/unit, units[1:]
+	}
+	return fmt.Sprintf("%.1f %ciB", v, units[0])
+}

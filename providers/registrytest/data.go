@@ -1,0 +1,122 @@
+package registrytest
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// A data is the bytes of one stored file. It only grows, and may be read while
+// it is written: a read sees what was there when it began. Safe for concurrent use.
+type data interface {
+	io.ReaderAt
+	io.Writer
+	Size() int64
+	drop() // gives the bytes up; those who read them may go on
+}
+
+func (d *driver) newData() (data, error) {
+	if d.dir == "" {
+		return &memory{}, nil
+	}
+	f, err := os.Create(filepath.Join(d.dir, fmt.Sprintf("%08d", d.files.Add(1))))
+	if err != nil {
+		return nil, err
+	}
+	return &disk{f: f}, nil
+}
+
+// chunk is the most that a memory allocates at once, in bytes.
+const chunk = 1 << 20
+
+// A memory keeps its bytes in chunks that are full except for the last, so that
+// growing copies little.
+type memory struct {
+	mu     sync.RWMutex
+	chunks [][]byte
+	size   int64
+}
+
+func (m *memory) Size() int64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.size
+}
+
+func (m *memory) Write(p []byte) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	written := len(p)
+	for len(p) > 0 {
+		if last := len(m.chunks) - 1; last < 0 || len(m.chunks[last]) >= chunk {
+			m.chunks = append(m.chunks, nil)
+		}
+		last := len(m.chunks) - 1
+		n := min(len(p), chunk-len(m.chunks[last]))
+		m.chunks[last] = append(m.chunks[last], p[:n]...)
+		p = p[n:]
+		m.size += int64(n)
+	}
+	return written, nil
+}
+
+func (m *memory) ReadAt(p []byte, off int64) (int, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	read := 0
+	for read < len(p) && off < m.size {
+		n := copy(p[read:], m.chunks[off/chunk][off%chunk:])
+		read += n
+		off += int64(n)
+	}
+	if read < len(p) {
+		return read, io.EOF
+	}
+	return read, nil
+}
+
+func (m *memory) drop() {}
+
+// A disk keeps its bytes in a file that is removed when it is dropped.
+type disk struct {
+	f    *os.File
+	mu   sync.RWMutex
+	size int64
+}
+
+func (d *disk) Size() int64 {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.size
+}
+
+func (d *disk) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.f.WriteAt(p, d.size)
+	d.size += int64(n)
+	return n, err
+}
+
+func (d *disk) ReadAt(p []byte, off int64) (int, error) { return d.f.ReadAt(p, off) }
+
+// drop unlinks the file and leaves it open for those who read it.
+func (d *disk) drop() { _ = os.Remove(d.f.Name()) }
+
+// close closes every file below n.
+func (n *node) close() {
+	if f, ok := n.data.(*disk); ok {
+		_ = f.f.Close()
+	}
+	for _, child := range n.children {
+		child.close()
+	}
+}
+
+func (d *driver) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.root.close()
+}

@@ -30,16 +30,40 @@ type Plan struct {
 	Kept   []Refusal `json:"kept,omitempty"`
 	InStep int       `json:"inStep"` // wanted tags that need nothing
 	Cost   Cost      `json:"cost"`
+
+	// Found is what turned out to be in step although state did not know it, and
+	// Verified the tags that are in step and were due to be looked at: both are
+	// for state to remember, and no work.
+	Found    []Found  `json:"found,omitempty"`
+	Verified []string `json:"verified,omitempty"`
+}
+
+// A Found is a tag of the target that is as it should be, complete, or that the
+// rule's filters leave out for good.
+type Found struct {
+	Rule      string  `json:"rule"`
+	Tag       string  `json:"tag"`
+	Source    v1.Hash `json:"source"`
+	Digest    v1.Hash `json:"digest"`
+	Selection string  `json:"selection,omitempty"`
 }
 
 // An Image is a manifest with everything below it and about it.
 type Image struct {
-	Rule      string `json:"rule"`
-	From      Place  `json:"from"`
-	Root      Node   `json:"root"`
-	Tags      []Tag  `json:"tags,omitempty"`      // none: the root is put by digest
-	Referrers []Node `json:"referrers,omitempty"` // in the order to put them: a subject before those that refer to it
-	Selection string `json:"selection,omitempty"` // fingerprint for state
+	Rule      string  `json:"rule"`
+	From      Place   `json:"from"`
+	Root      Node    `json:"root"`
+	Tags      []Tag   `json:"tags,omitempty"`      // none: the root is put by digest
+	Referrers []Node  `json:"referrers,omitempty"` // in the order to put them: a subject before those that refer to it
+	Selection string  `json:"selection,omitempty"` // fingerprint for state
+	Merged    []Merge `json:"merged,omitempty"`    // to remember once the image is there
+}
+
+// A Merge is a fallback tag of the source whose entries are all among an image's
+// referrers, or at the target already.
+type Merge struct {
+	Tag    string  `json:"tag"`
+	Digest v1.Hash `json:"digest"` // of the index at the source
 }
 
 // A Node is one manifest to put, after its blobs and its children.
@@ -122,6 +146,7 @@ const (
 	LeftGone      Left = "gone"      // left the target without us, and the rule leaves it or it was restored today
 	LeftFailed    Left = "failed"    // it could not be surveyed: the reason is the error
 	LeftArchived  Left = "archived"  // listed, but not readable at the source
+	LeftSkipped   Left = "skipped"   // nothing to bring: filtered by type, or gone at the source since it was listed
 )
 
 // Failed reports whether the refusal makes the run end with "some items failed".

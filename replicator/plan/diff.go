@@ -1,0 +1,301 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/state"
+)
+
+// Diff returns the plan for f. Equal facts give equal plans, whatever the order
+// of the wants, and the facts that follow from carrying a plan out give an empty
+// one. What f does not tell ([Missing] is not empty) is left out of the plan.
+func Diff(f Facts) Plan {
+	p, _ := decide(f)
+	return p
+}
+
+// Missing returns what [Diff] has to know beyond f. Answering it may raise more
+// questions; they end, as each answer is a level deeper or a tag less.
+func Missing(f Facts) Needs {
+	_, w := decide(f)
+	return w.needs()
+}
+
+// decide is both at once, so that no question is asked that the decision does
+// not hang on, and none forgotten.
+func decide(f Facts) (Plan, *wanting) {
+	j := &judge{f: &f, want: newWanting(), taken: map[Place]map[string]bool{}}
+	j.plan = Plan{
+		At: f.At, Target: f.Target.Place, Create: f.Target.Absent, Kept: slices.Clone(f.Left),
+	}
+	for _, g := range j.groups() {
+		j.image(g)
+	}
+	if j.want.needs().Empty() {
+		j.strays()
+	}
+	j.finish()
+	return j.plan, j.want
+}
+
+// A judge decides about one target repository. Where a fact is missing it notes
+// the question and goes on, so that one round of answers serves everything.
+type judge struct {
+	f     *Facts
+	want  *wanting
+	plan  Plan
+	taken map[Place]map[string]bool // tags with referrers that an image has dealt with
+}
+
+// A group is the tags of one source manifest that one rule wants.
+type group struct {
+	Want
+	puts    []Tag
+	check   []string // tags that have the right digest, and state does not know them as complete
+	sure    []string // tags that state knows as complete
+	restore bool
+}
+
+// groups judges each tag of the target and gathers those that share a manifest,
+// in the order of their first tag.
+func (j *judge) groups() []*group {
+	type key struct {
+		from   Place
+		rule   string
+		digest v1.Hash
+	}
+	byKey := map[key]*group{}
+	var list []*group
+	for _, w := range j.settled() {
+		k := key{w.From, w.Rule.Name, w.Digest}
+		g := byKey[k]
+		if g == nil {
+			g = &group{Want: w}
+			byKey[k] = g
+			list = append(list, g)
+		}
+		if w.Tag == "" {
+			j.byDigest(g)
+		} else {
+			j.tag(g, w)
+		}
+	}
+	return slices.DeleteFunc(list, func(g *group) bool {
+		return len(g.puts)+len(g.check)+len(g.sure) == 0
+	})
+}
+
+// settled returns the wants in order, one for each tag of the target, without
+// those whose tag several sources or rules want with different content.
+func (j *judge) settled() []Want {
+	all := slices.SortedFunc(slices.Values(j.f.Wants), func(a, b Want) int {
+		return cmp.Or(cmp.Compare(a.Tag, b.Tag), cmp.Compare(a.Rule.Name, b.Rule.Name),
+			cmp.Compare(a.From.String(), b.From.String()), cmp.Compare(a.Ref, b.Ref), compareHash(a.Digest, b.Digest))
+	})
+	same := func(a, b Want) bool { return a.Digest == b.Digest && a.Rule.Selection == b.Rule.Selection }
+	var out []Want
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n].Tag == all[0].Tag && (all[0].Tag != "" || same(all[0], all[n])) {
+			n++
+		}
+		claims := all[:n]
+		all = all[n:]
+		if i := slices.IndexFunc(claims, func(w Want) bool { return !same(w, claims[0]) }); i > 0 {
+			j.collide(claims, i)
+			continue
+		}
+		out = append(out, claims[0])
+	}
+	return out
+}
+
+func (j *judge) collide(claims []Want, i int) {
+	for n, w := range claims {
+		other := claims[0]
+		if n == 0 || w.Digest == other.Digest && w.Rule.Selection == other.Rule.Selection {
+			other = claims[i]
+		}
+		j.refuse(w, LeftCollision,
+			fmt.Sprintf("rule %s wants another content for it, from %s:%s", other.Rule.Name, other.From, other.Ref),
+			"give one of them another repository or tag template, or exclude the tag")
+	}
+}
+
+func (j *judge) refuse(w Want, kind Left, reason, hint string) {
+	j.plan.Kept = append(j.plan.Kept, Refusal{
+		Rule: w.Rule.Name, From: w.From, Ref: w.Ref, Tag: w.Tag, Kind: kind,
+		Source: w.Digest, Target: j.f.Target.Tags[w.Tag], Reason: reason, Hint: hint,
+	})
+}
+
+// byDigest judges a digest that is wanted without a tag.
+func (j *judge) byDigest(g *group) {
+	if j.holds(g.Digest) {
+		g.sure = append(g.sure, "")
+		return
+	}
+	switch here, known := j.present(g.Digest, true); {
+	case !known:
+	case here:
+		g.check = append(g.check, "")
+	default:
+		g.puts = append(g.puts, Tag{Why: New, Pushed: g.Pushed})
+	}
+}
+
+// tag judges one tag of the target (design, "Conflicts").
+func (j *judge) tag(g *group, w Want) {
+	known, ours := j.f.Target.Ours[w.Tag]
+	same := ours && known.Source == w.Digest && known.Selection == w.Rule.Selection
+	if ours && known.Source == w.Digest && known.Selection == leftOut(w.Rule.Selection) {
+		return
+	}
+	if fail, failed := j.f.Target.Failed[w.Tag]; failed {
+		j.refuse(w, LeftFailed, fail.Reason, fail.Hint)
+		return
+	}
+	now, told := j.current(w, known, same)
+	if !told {
+		return
+	}
+	if now.Hex == "" {
+		j.missing(g, w, known, same)
+		return
+	}
+	right, ok := j.expected(w, known, same)
+	switch {
+	case !ok:
+	case now == right && same:
+		g.sure = append(g.sure, w.Tag)
+		j.verified(w, known)
+	case now == right:
+		g.check = append(g.check, w.Tag)
+	default:
+		j.differs(g, w, now, known, ours)
+	}
+}
+
+// current returns the digest that the target's tag has, zero if it has none.
+// What state says is believed only where it means that nothing is to be done.
+func (j *judge) current(w Want, known state.TargetTag, same bool) (now v1.Hash, told bool) {
+	t := &j.f.Target
+	now, named := t.Tags[w.Tag]
+	switch {
+	case t.Absent || t.Ghosts[w.Tag] || t.Listed && !named:
+		return v1.Hash{}, true
+	case now.Hex != "":
+		return now, true
+	case same && !j.verifyDue(w, known):
+		return known.Digest, true
+	}
+	j.want.tags[w.Tag] = true
+	return v1.Hash{}, false
+}
+
+func (j *judge) verifyDue(w Want, known state.TargetTag) bool {
+	last := known.PutAt
+	if known.VerifiedAt.After(last) {
+		last = known.VerifiedAt
+	}
+	return Due(j.f.Target.Place.Repo+":"+w.Tag, last, j.f.At, w.Rule.VerifyEvery)
+}
+
+func (j *judge) verified(w Want, known state.TargetTag) {
+	if j.verifyDue(w, known) {
+		j.plan.Verified = append(j.plan.Verified, w.Tag)
+	}
+}
+
+// expected returns the digest that the target's tag should have.
+func (j *judge) expected(w Want, known state.TargetTag, same bool) (v1.Hash, bool) {
+	if same {
+		return known.Digest, true
+	}
+	if !w.Rule.Rewrite {
+		return w.Digest, true
+	}
+	n, trouble := j.tree(w, false).root(w.Digest)
+	if trouble != nil {
+		trouble.refuse(j, w)
+		return v1.Hash{}, false
+	}
+	return n.Digest, true
+}
+
+// missing judges a tag that the target lacks.
+func (j *judge) missing(g *group, w Want, known state.TargetTag, same bool) {
+	why := New
+	if same || known.Digest.Hex != "" && known.Digest == w.Digest {
+		why = Restore
+		again := known.Restored == known.Digest && j.f.At.Sub(known.RestoredAt) < 24*time.Hour
+		if w.Rule.OnGone == GoneLeave || again {
+			j.gone(w, known, again)
+			return
+		}
+		g.restore = true
+	}
+	g.puts = append(g.puts, Tag{Name: w.Tag, Why: why, Pushed: w.Pushed})
+}
+
+func (j *judge) gone(w Want, known state.TargetTag, again bool) {
+	reason := "it left the target, not by us, and onGone is leave"
+	if again {
+		reason = fmt.Sprintf("it left the target again since it was restored at %s", known.RestoredAt.UTC().Format(time.RFC3339))
+	}
+	j.refuse(w, LeftGone, reason, "look for a retention policy at the target, or exclude the tag")
+}
+
+// differs judges a tag that the target has with another digest.
+func (j *judge) differs(g *group, w Want, now v1.Hash, known state.TargetTag, ours bool) {
+	moved := ours && known.Digest == now
+	keeps := w.Rule.OnConflict == ConflictKeep || w.Rule.OnConflict == ConflictFail
+	why := Update
+	switch {
+	case !moved && keeps && ours:
+		j.conflict(w, now, "somebody else moved it at the target since we put it")
+		return
+	case !moved && keeps:
+		j.conflict(w, now, "the target has it with another digest, and nothing says that we put it")
+		return
+	case j.f.Target.Caps.Immutable == providers.Yes:
+		j.refuse(w, LeftRefused, "the target has it with another digest and does not let tags move",
+			"exclude the tag, or give the target's copies another name with a tag template")
+		return
+	case !moved && ours:
+		why = Overwrite
+	}
+	g.puts = append(g.puts, Tag{Name: w.Tag, Why: why, Before: now, Pushed: w.Pushed})
+}
+
+func (j *judge) conflict(w Want, now v1.Hash, reason string) {
+	j.plan.Kept = append(j.plan.Kept, Refusal{
+		Rule: w.Rule.Name, From: w.From, Ref: w.Ref, Tag: w.Tag, Kind: LeftConflict,
+		Source: w.Digest, Target: now, Reason: reason + "; onConflict is " + string(w.Rule.OnConflict),
+		Hint: "run transship adopt if what the target has is ours, or set onConflict: overwrite",
+	})
+}
+
+// leftOut is the selection under which state remembers content that a rule's
+// type filters leave out, so that it is not read again.
+func leftOut(selection string) string { return "-" + selection }
+
+// finish puts the parts into their order and counts.
+func (j *judge) finish() {
+	slices.SortStableFunc(j.plan.Kept, func(a, b Refusal) int {
+		return cmp.Or(cmp.Compare(a.Tag, b.Tag), cmp.Compare(a.Ref, b.Ref), cmp.Compare(a.Rule, b.Rule),
+			cmp.Compare(a.From.String(), b.From.String()), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Reason, b.Reason))
+	})
+	j.plan.Kept = slices.Compact(j.plan.Kept)
+	slices.Sort(j.plan.Verified)
+	if !j.want.needs().Empty() {
+		return
+	}
+	share(&j.plan, j.f.Target.Caps)
+}

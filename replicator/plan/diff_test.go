@@ -1,0 +1,251 @@
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/state"
+)
+
+func TestDiff(t *testing.T) {
+	for _, tt := range []struct{ name, source, target, want string }{
+		{"nothing anywhere", "", "", ""},
+		{"nothing new", "v1=m1(c1 l1)", "app: v1=m1", ""},
+		{"first image", "v1=m1(c1 l1)", "", "copy c1; copy l1; put m1 as v1"},
+		{"an alias is one image with two tags", "v1=m1(c1 l1) latest=m1", "", "copy c1; copy l1; put m1 as latest; put m1 as v1"},
+		{"an alias of what is there", "v1=m1(c1 l1) v2=m1", "app: v1=m1", "put m1 as v2"},
+		{"layer held by a sibling is mounted", "v1=m1(c1 base)", "lib: v7=m7(c7 base)",
+			"copy c1; mount base from lib; put m1 as v1"},
+		{"a layer of two images is brought once", "v1=m1(c1 base) v2=m2(c2 base)", "",
+			"copy c1; copy base; put m1 as v1; copy c2; put m2 as v2"},
+		{"children before the index", "v1=ix[m1(c1 l1) m2(c2 l1)]", "",
+			"copy c1; copy l1; put m1; copy c2; put m2; put ix as v1"},
+		{"a child that is there is not put again", "v1=ix[m1(c1 l1) m2(c2 l1)] v0=m1", "app: v0=m1",
+			"copy c2; put m2; put ix as v1"},
+		{"moved at the source", "v1=m2(c2 l1)", "app: v1=m1(c1 l1)", "copy c2; update v1 to m2"},
+		{"referrer before its image", "v1=m1(c1 l1) m1<s1(e b)", "",
+			"copy e; copy b; put s1; copy c1; copy l1; put m1 as v1"},
+		{"referrer of a referrer after it", "v1=m1(c1) m1<s1(e b) s1<s2(e b2)", "",
+			"copy e; copy b; put s1; copy b2; put s2; copy c1; put m1 as v1"},
+		{"a new referrer is attached", "v1=m1(c1) m1<s1(e b)", "app: v1=m1",
+			"copy e; copy b; put s1; attach v1"},
+		{"cosign's tag goes before its image", "v1=m1(c1) m1.sig=g1(e b)", "",
+			"copy e; copy b; put g1 as m1.sig; copy c1; put m1 as v1"},
+		{"a new cosign tag is attached", "v1=m1(c1) m1.sig=g1(e b)", "app: v1=m1",
+			"copy e; copy b; put g1 as m1.sig; attach v1"},
+		{"cosign's tag of a child", "v1=ix[m1(c1)] m1.sig=g1(e b)", "",
+			"copy c1; put m1; copy e; copy b; put g1 as m1.sig; put ix as v1"},
+		{"cosign's tag of a child of what is there", "v1=ix[m1(c1)] m1.sig=g1(e b)", "app: v1=ix",
+			"copy e; copy b; put g1 as m1.sig"},
+		{"cosign's tag of what is not wanted", "v1=m1(c1) m9.sig=g1(e b)", "app: v1=m1", ""},
+		{"a fallback index is merged, not copied", "v1=m1(c1) m1<s1(e b) fallback-m1=fx[s1]", "",
+			"copy e; copy b; put s1; copy c1; put m1 as v1"},
+		{"an index lists a blob, as caches do", "v1=ix[]", "", "put ix as v1"},
+		{"a child is missing at the source", "v1=ix[m1(c1)] v2=iy[m9] v3=m3(c3)", "",
+			"copy c1; put m1; put ix as v1; copy c3; put m3 as v3; failed v2"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, tt.source, tt.target)
+			p := Diff(w.facts())
+			if got := w.steps(p); got != tt.want {
+				t.Errorf("Diff\n got %s\nwant %s", got, tt.want)
+			}
+			w.apply(p)
+			again := Diff(w.facts())
+			again.Kept = nil
+			if got := w.steps(again); got != "" {
+				t.Errorf("after applying the plan, still to do: %s", got)
+			}
+		})
+	}
+}
+
+// The target's tag was put by somebody, or vanished: what the rule says counts.
+func TestDiffConflict(t *testing.T) {
+	type change func(w *world)
+	lose := func(w *world) { w.forgotten = true }
+	foreign := func(w *world) {
+		w.ours["v1"] = state.TargetTag{Name: "v1", Source: w.hash("m0"), Digest: w.hash("m0"), PutAt: w.at}
+	}
+	adopted := func(w *world) {
+		w.ours["v1"] = state.TargetTag{Name: "v1", Digest: w.repos["app"].tags["v1"], VerifiedAt: w.at}
+	}
+	vanish := func(w *world) { delete(w.repos["app"].tags, "v1") }
+	keep := func(w *world) { w.rule.OnConflict = ConflictKeep }
+	leave := func(w *world) { w.rule.OnGone = GoneLeave }
+	immutable := func(w *world) { w.caps.Immutable = providers.Yes }
+	restored := func(w *world) {
+		k := w.ours["v1"]
+		k.Restored, k.RestoredAt = k.Digest, w.at.Add(-time.Hour)
+		w.ours["v1"] = k
+	}
+	const same, other = "app: v1=m1(c1)", "app: v1=m2(c2)"
+	for _, tt := range []struct {
+		name, target string
+		changes      []change
+		want         string
+	}{
+		{"ours", other, nil, "copy c1; update v1 to m1"},
+		{"ours, kept on conflict", other, []change{keep}, "copy c1; update v1 to m1"},
+		{"somebody else's", other, []change{foreign}, "copy c1; overwrite v1 to m1"},
+		{"somebody else's, kept", other, []change{foreign, keep}, "conflict v1"},
+		{"unknown", other, []change{lose}, "copy c1; update v1 to m1"},
+		{"unknown, kept", other, []change{lose, keep}, "conflict v1"},
+		{"adopted", other, []change{adopted, keep}, "copy c1; update v1 to m1"},
+		{"immutable", other, []change{immutable}, "refused v1"},
+		{"immutable, right", same, []change{immutable, lose}, ""},
+		{"vanished", same, []change{vanish}, "restore v1 to m1"},
+		{"vanished, left", same, []change{vanish, leave}, "gone v1"},
+		{"vanished again", same, []change{vanish, restored}, "gone v1"},
+		{"vanished, state lost", same, []change{vanish, lose}, "copy c1; put m1 as v1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, "v1=m1(c1)", tt.target)
+			for _, c := range tt.changes {
+				c(w)
+			}
+			if got := w.steps(Diff(w.facts())); got != tt.want {
+				t.Errorf("got %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// "The index exists" does not prove that its children do (I1).
+func TestDiffMend(t *testing.T) {
+	w := newWorld(t, "v1=ix[m1(c1) m2(c2)]", "app: v1=ix")
+	w.forgotten = true
+	delete(w.repos["app"].has, w.hash("m2"))
+	p := Diff(w.facts())
+	if got, want := w.steps(p), "copy c1; copy c2; put m2; mend v1"; got != want && got != "copy c2; put m2; mend v1" {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	w.apply(p)
+	w.forgotten = false
+	if got := w.steps(Diff(w.facts())); got != "" {
+		t.Errorf("after mending: %s", got)
+	}
+}
+
+func TestDiffPlatforms(t *testing.T) {
+	const source = "v1=ix[m1(c1)@linux/amd64 m2(c2)@linux/arm64 m3(c3)@windows/amd64]"
+	linux := []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
+	for _, tt := range []struct {
+		name    string
+		only    []v1.Platform
+		rewrite bool
+		sparse  providers.Tri
+		want    string
+	}{
+		{"sparse", linux, false, providers.Yes, "copy c1; put m1; copy c2; put m2; put ix as v1"},
+		{"sparse, not known", linux, false, providers.Maybe, "copy c1; put m1; copy c2; put m2; put ix as v1"},
+		{"sparse, refused", linux, false, providers.No, "refused v1"},
+		{"rewrite", linux, true, providers.No, "copy c1; put m1; copy c2; put m2; put rewritten ix as v1"},
+		{"all are selected", append(linux, v1.Platform{OS: "windows", Architecture: "amd64"}), true, providers.No,
+			"copy c1; put m1; copy c2; put m2; copy c3; put m3; put ix as v1"},
+		{"none is selected", []v1.Platform{{OS: "plan9", Architecture: "amd64"}}, true, providers.No, "skipped v1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, source, "")
+			w.rule.Platforms, w.rule.Rewrite, w.caps.SparseIndex = tt.only, tt.rewrite, tt.sparse
+			p := Diff(w.facts())
+			if got := w.steps(p); got != tt.want {
+				t.Errorf("got %s\nwant %s", got, tt.want)
+			}
+			w.apply(p)
+			again := Diff(w.facts())
+			if len(again.Images) > 0 {
+				t.Errorf("after applying, still to do: %s", w.steps(again))
+			}
+		})
+	}
+}
+
+// Two sources that want one tag with different content get neither.
+func TestDiffCollision(t *testing.T) {
+	w := newWorld(t, "v1=m1(c1) v2=m2(c2)", "")
+	f := w.facts()
+	for i := range f.Wants {
+		f.Wants[i].Tag = "same"
+	}
+	if got, want := w.steps(Diff(f)), "collision same; collision same"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	f.Wants[1].Digest = f.Wants[0].Digest
+	if got := w.steps(Diff(f)); strings.Contains(got, "collision") {
+		t.Errorf("equal digests collide: %s", got)
+	}
+}
+
+// A pass without a change asks nothing of the target, and reads nothing.
+func TestNothingIsAskedTwice(t *testing.T) {
+	w := newWorld(t, "v1=m1(c1 l1) v2=ix[m1 m2(c2 l1)] m1<s1(e b) m1.sig=g1(e b)", "")
+	w.rule.Recheck = 0
+	w.apply(Diff(w.facts()))
+	w.facts()
+	src := w.asked.Source[Place{"src", "app"}]
+	if len(w.asked.Tags)+len(w.asked.Probe)+len(src.Manifests)+len(src.Read)+len(src.Referrers) > 0 || len(src.Resolve) != 1 {
+		t.Errorf("asked in a pass without change: %+v", w.asked)
+	}
+}
+
+// Random worlds: equal facts give equal bytes in any order of the wants, and
+// carrying the plan out leaves nothing to do.
+func TestDiffProperties(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		w := newWorld(t, randomSource(r), "lib: x=base(cb l1 l2)")
+		w.caps.SparseIndex = []providers.Tri{providers.Maybe, providers.Yes, providers.No}[r.IntN(3)]
+		w.caps.Referrers = []providers.Tri{providers.Yes, providers.No}[r.IntN(2)]
+		f := w.facts()
+		p := Diff(f)
+		first, _ := json.Marshal(p)
+		r.Shuffle(len(f.Wants), func(i, k int) { f.Wants[i], f.Wants[k] = f.Wants[k], f.Wants[i] })
+		if second, _ := json.Marshal(Diff(f)); string(first) != string(second) {
+			t.Fatalf("seed %d: the order of the wants shows:\n%s\n%s", seed, first, second)
+		}
+		w.apply(p)
+		if again := Diff(w.facts()); !again.Empty() {
+			t.Fatalf("seed %d: after applying, still to do: %s", seed, w.steps(again))
+		}
+		w.forgotten = true
+		again := Diff(w.facts())
+		if !again.Empty() {
+			t.Fatalf("seed %d: after losing state: %s", seed, w.steps(again))
+		}
+		w.forgotten = false
+		w.remember(again)
+		if last := Diff(w.facts()); !last.Empty() || len(last.Found) > 0 {
+			t.Fatalf("seed %d: after finding all again: %s %+v", seed, w.steps(last), last.Found)
+		}
+	}
+}
+
+// randomSource writes a source in the notation of world.
+func randomSource(r *rand.Rand) string {
+	var b strings.Builder
+	n := 1 + r.IntN(6)
+	for i := range n {
+		fmt.Fprintf(&b, "a%d=m%d(c%d l%d l%d) ", i, i, i, r.IntN(4), r.IntN(4))
+	}
+	for i := range r.IntN(3) {
+		fmt.Fprintf(&b, "x%d=ix%d[m%d m%d] ", i, i, r.IntN(n), r.IntN(n))
+	}
+	for i := range r.IntN(3) {
+		fmt.Fprintf(&b, "m%d<s%d(e b%d) ", r.IntN(n), i, i)
+		if r.IntN(2) == 0 {
+			fmt.Fprintf(&b, "s%d<t%d(e t%d) ", i, i, i)
+		}
+	}
+	for i := range r.IntN(3) {
+		fmt.Fprintf(&b, "m%d.sig=g%d(e gb%d) ", r.IntN(n), i, i)
+	}
+	return b.String()
+}

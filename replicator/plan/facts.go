@@ -1,0 +1,136 @@
+package plan
+
+import (
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/state"
+)
+
+// Facts is everything that a plan for one target repository follows from: what
+// is wanted of which sources, what was read of them, what the target holds. The
+// survey fills it in rounds, led by [Missing].
+type Facts struct {
+	At      time.Time // when the survey was made: the only clock a plan has
+	Target  Target
+	Sources map[Place]*Source // may be shared by the facts of several targets
+	Wants   []Want            // in any order
+	Left    []Refusal         // what is wanted and could not be surveyed, or is not due yet
+}
+
+// A Want is one tag or digest of a source that one rule selects for the target.
+type Want struct {
+	Rule      *Rule
+	From      Place
+	Ref       string          // tag or digest at the source
+	Tag       string          // at the target; "" is by digest only
+	Digest    v1.Hash         // at the source
+	MediaType types.MediaType // where the source told it without being read
+	Pushed    time.Time
+}
+
+// A Rule is what a plan needs to know of a rule for one target.
+type Rule struct {
+	Name          string
+	Selection     string        // fingerprint of what the rule selects of an image's content
+	Platforms     []v1.Platform // empty is all
+	Rewrite       bool          // make an index of what Platforms selects, instead of a sparse copy
+	MediaTypes    Filter        // of the roots
+	ArtifactTypes Filter        // of the roots, and of referrers
+	Referrers     bool
+	Recheck       time.Duration // an image's referrers are asked for again after this long
+	CopyForeign   bool          // send foreign layers too
+	VerifyEvery   time.Duration // a target's tag is looked at again after this long
+	OnConflict    OnConflict
+	OnGone        OnGone
+}
+
+// OnConflict says what happens to a target's tag that somebody else moved.
+type OnConflict string
+
+const (
+	ConflictOverwrite OnConflict = "overwrite" // the zero value means this too
+	ConflictKeep      OnConflict = "keep"
+	ConflictFail      OnConflict = "fail"
+)
+
+// OnGone says what happens to a tag that we put and that left the target.
+type OnGone string
+
+const (
+	GoneRestore OnGone = "restore" // the zero value means this too
+	GoneLeave   OnGone = "leave"
+)
+
+// A Target is what is known of the target repository.
+type Target struct {
+	Place  Place
+	Caps   providers.Caps
+	Absent bool // the repository does not exist yet
+	Listed bool // Tags has every tag; otherwise a tag that it lacks may be there
+
+	// Tags is what the target says of its tags: the digest, or zero where only
+	// the name is known yet.
+	Tags map[string]v1.Hash
+	// Ghosts are tags that were asked for and are not there, whatever the list says.
+	Ghosts map[string]bool
+	// Ours is what state says that we put.
+	Ours map[string]state.TargetTag
+	// Seen has the manifests that were looked for by digest, and whether they are there.
+	Seen map[v1.Hash]bool
+	// Where has for each digest that state was asked about the repositories of the
+	// registry that are believed to hold it, sorted; the target itself comes first.
+	Where map[v1.Hash][]string
+	// Failed has what could not be asked, by tag or digest.
+	Failed map[string]Failure
+}
+
+// A Source is what was read of one source repository, for all its targets.
+type Source struct {
+	Place Place
+	// API is whether the registry answers the referrers API.
+	API providers.Tri
+	// Tags has the tags that carry referrers (cosign's and the fallback scheme's),
+	// with their digest, or zero where only the name is known yet.
+	Tags map[string]v1.Hash
+	// Manifests is what was read, by digest.
+	Manifests map[v1.Hash]Manifest
+	// Referrers is what the API, or a bulk listing, told by subject.
+	Referrers map[v1.Hash][]v1.Descriptor
+	// Checked is when state says that a subject's referrers were last asked for.
+	Checked map[v1.Hash]time.Time
+	// Failed has what could not be read, by tag or digest. A subject whose
+	// referrers could not be listed is under [ReferrersKey].
+	Failed map[string]Failure
+}
+
+// ReferrersKey is the key in Source.Failed of the question for subject's referrers.
+func ReferrersKey(subject v1.Hash) string { return "referrers of " + subject.String() }
+
+// A Manifest is a manifest as far as planning needs it.
+type Manifest struct {
+	providers.Content
+	Digest v1.Hash
+	Size   int64
+	Raw    []byte // only of an index that a rule may rewrite
+}
+
+// Descriptor returns the descriptor of m.
+func (m Manifest) Descriptor() v1.Descriptor {
+	return v1.Descriptor{MediaType: m.MediaType, Size: m.Size, Digest: m.Digest}
+}
+
+// A Failure is an error as a fact: what a plan can print and compare.
+type Failure struct {
+	Kind   providers.Kind
+	Reason string
+	Hint   string
+}
+
+// Fail makes a Failure of err.
+func Fail(err error) Failure {
+	return Failure{Kind: providers.KindOf(err), Reason: err.Error(), Hint: providers.HintOf(err)}
+}

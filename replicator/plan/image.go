@@ -1,0 +1,165 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/transship/transship/providers"
+)
+
+// image plans one group: what is below its root, what refers to it, and under
+// which tags it is put, mended or attached to.
+func (j *judge) image(g *group) {
+	t := j.tree(g.Want, g.restore || len(g.check) > 0)
+	img := Image{Rule: g.Rule.Name, From: g.From, Selection: g.Rule.Selection, Tags: g.puts}
+	if j.reads(g) {
+		if bad := j.root(t, g, &img); bad != nil {
+			j.refuseGroup(g, bad)
+			return
+		}
+	} else {
+		img.Root = shallow(g, j)
+	}
+	refs, bad := j.referrersOf(t, g, img.Root)
+	if bad != nil {
+		j.refuseGroup(g, bad)
+		return
+	}
+	img.Referrers, img.Merged = refs.nodes, refs.merged
+	j.settle(g, img)
+}
+
+// reads reports whether g's root has to be read: to put it, or to know what is below.
+func (j *judge) reads(g *group) bool {
+	if len(g.puts) > 0 {
+		return true
+	}
+	r := g.Rule
+	return len(g.check) > 0 && (g.MediaType == "" || providers.IsIndex(g.MediaType) ||
+		r.Rewrite || !r.MediaTypes.empty() || !r.ArtifactTypes.empty())
+}
+
+// shallow is a root that the target has and that is not read.
+func shallow(g *group, j *judge) Node {
+	n := Node{Here: true}
+	n.Digest, n.MediaType = g.Digest, g.MediaType
+	for _, tag := range g.sure {
+		if known := j.f.Target.Ours[tag]; known.Digest.Hex != "" && known.Digest != g.Digest {
+			n.Digest, n.Source = known.Digest, g.Digest
+		}
+	}
+	return n
+}
+
+// root fills img.Root, unless the rule's filters leave the image out.
+func (j *judge) root(t *tree, g *group, img *Image) *trouble {
+	m, bad := t.manifest(g.Digest)
+	if bad != nil {
+		return bad
+	}
+	if reason, ok := g.Rule.takes(m); !ok {
+		return &trouble{LeftSkipped, reason, ""}
+	}
+	img.Root, bad = t.root(g.Digest)
+	return bad
+}
+
+// refuseGroup reports bad about every tag of g.
+func (j *judge) refuseGroup(g *group, bad *trouble) {
+	w := g.Want
+	tags := append(append([]string{}, g.check...), g.sure...)
+	for _, p := range g.puts {
+		tags = append(tags, p.Name)
+	}
+	for _, want := range j.f.Wants {
+		for _, tag := range tags {
+			if want.Tag == tag && want.From == w.From && want.Rule.Name == w.Rule.Name && want.Digest == w.Digest {
+				bad.refuse(j, want)
+				if bad.kind == LeftSkipped {
+					j.found(g, tag, Node{}, leftOut(w.Rule.Selection))
+				}
+			}
+		}
+	}
+}
+
+// settle adds img to the plan, or counts its tags as in step if there is nothing
+// to do about them.
+func (j *judge) settle(g *group, img Image) {
+	whole := complete(img.Root)
+	lacks := slices.ContainsFunc(img.Referrers, func(r Node) bool { return !r.Here })
+	switch {
+	case len(g.check) > 0 && !whole:
+		img.Tags = append(img.Tags, tags(g.check, Mend)...)
+	case len(img.Tags) == 0 && lacks:
+		img.Tags = tags(slices.Concat(g.check, g.sure), Attach)
+		img.Referrers = slices.DeleteFunc(img.Referrers, func(r Node) bool { return r.Here })
+		j.bring(img)
+		return
+	case !lacks:
+		j.inStep(g, img)
+	}
+	j.plan.InStep += len(g.sure)
+	if len(img.Tags) > 0 {
+		j.bring(img)
+	}
+}
+
+// inStep notes tags that are right, complete, and news to state.
+func (j *judge) inStep(g *group, img Image) {
+	j.plan.InStep += len(g.check)
+	for _, tag := range g.check {
+		j.found(g, tag, img.Root, g.Rule.Selection)
+	}
+	if len(img.Tags) > 0 {
+		return
+	}
+	for _, m := range img.Merged {
+		j.plan.Found = append(j.plan.Found, Found{
+			Rule: g.Rule.Name, Tag: m.Tag, Source: m.Digest, Digest: m.Digest, Selection: MergedSelection,
+		})
+	}
+}
+
+// bring adds img to the plan. The empty name stands for a root wanted by digest.
+func (j *judge) bring(img Image) {
+	img.Tags = slices.DeleteFunc(img.Tags, func(t Tag) bool { return t.Name == "" })
+	if len(img.Tags) == 0 {
+		img.Tags = nil
+	}
+	j.plan.Images = append(j.plan.Images, img)
+}
+
+// MergedSelection is the selection under which state remembers that the entries
+// of a source's fallback tag are at the target.
+const MergedSelection = "merged"
+
+func (j *judge) found(g *group, tag string, root Node, selection string) {
+	if tag == "" {
+		return
+	}
+	digest := root.Digest
+	if digest.Hex == "" {
+		digest = g.Digest
+	}
+	j.plan.Found = append(j.plan.Found, Found{
+		Rule: g.Rule.Name, Tag: tag, Source: g.Digest, Digest: digest, Selection: selection,
+	})
+}
+
+func tags(names []string, why Why) []Tag {
+	var list []Tag
+	for _, name := range names {
+		list = append(list, Tag{Name: name, Why: why})
+	}
+	return list
+}
+
+// complete reports whether everything below n is at the target.
+func complete(n Node) bool {
+	for _, c := range n.Children {
+		if !c.Here {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,101 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Needs is what a plan still has to know. Each list is sorted and has no
+// duplicates.
+type Needs struct {
+	Tags   []string  // tags of the target to resolve
+	Probe  []v1.Hash // manifests to look for at the target by digest
+	Locate []v1.Hash // content whose place at the target's registry state may know
+	Source map[Place]SourceNeeds
+}
+
+// SourceNeeds is what has to be read of one source.
+type SourceNeeds struct {
+	Read      []string  // tags whose manifest is wanted, of which the digest is not known
+	Resolve   []string  // tags of which the digest is enough
+	Manifests []v1.Hash // to read by digest
+	Referrers []v1.Hash // subjects whose referrers to list
+	Checked   []v1.Hash // subjects of which state may know when they were last listed
+}
+
+// Empty reports whether nothing is needed.
+func (n Needs) Empty() bool {
+	return len(n.Tags) == 0 && len(n.Probe) == 0 && len(n.Locate) == 0 && len(n.Source) == 0
+}
+
+// wanting collects needs, each once.
+type wanting struct {
+	tags          map[string]bool
+	probe, locate map[v1.Hash]bool
+	source        map[Place]*sourceWanting
+}
+
+type sourceWanting struct {
+	read, resolve                 map[string]bool
+	manifests, referrers, checked map[v1.Hash]bool
+}
+
+func newWanting() *wanting {
+	return &wanting{
+		tags: map[string]bool{}, probe: map[v1.Hash]bool{}, locate: map[v1.Hash]bool{},
+		source: map[Place]*sourceWanting{},
+	}
+}
+
+func (w *wanting) at(p Place) *sourceWanting {
+	s := w.source[p]
+	if s == nil {
+		s = &sourceWanting{
+			read: map[string]bool{}, resolve: map[string]bool{},
+			manifests: map[v1.Hash]bool{}, referrers: map[v1.Hash]bool{}, checked: map[v1.Hash]bool{},
+		}
+		w.source[p] = s
+	}
+	return s
+}
+
+func (w *wanting) needs() Needs {
+	n := Needs{Tags: names(w.tags), Probe: hashes(w.probe), Locate: hashes(w.locate)}
+	for p, s := range w.source {
+		if n.Source == nil {
+			n.Source = map[Place]SourceNeeds{}
+		}
+		n.Source[p] = SourceNeeds{
+			Read: names(s.read), Resolve: names(s.resolve), Manifests: hashes(s.manifests),
+			Referrers: hashes(s.referrers), Checked: hashes(s.checked),
+		}
+	}
+	return n
+}
+
+func names(set map[string]bool) []string {
+	var list []string
+	for name := range set {
+		list = append(list, name)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func hashes(set map[v1.Hash]bool) []v1.Hash {
+	var list []v1.Hash
+	for h := range set {
+		list = append(list, h)
+	}
+	slices.SortFunc(list, compareHash)
+	return list
+}
+
+func compareHash(a, b v1.Hash) int {
+	if c := strings.Compare(a.Algorithm, b.Algorithm); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Hex, b.Hex)
+}

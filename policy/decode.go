@@ -166,10 +166,11 @@ func (d *decoder) unknown(key *yaml.Node, fields map[string]int, path string) {
 	}
 	slices.Sort(names)
 	hint := suggest(key.Value, names)
-	if hint == "" {
+	if meant := nearest(key.Value, names); meant != "" {
+		d.bad[join(path, meant)] = true
+	} else {
 		hint = "; expected " + oneOf(names)
 	}
-	d.bad[join(path, nearest(key.Value, names))] = true
 	d.fail(key, join(path, key.Value), "unknown key %s%s", quote(key.Value), hint)
 }
 

@@ -6,7 +6,7 @@
 // # Design
 //
 // A [Set] is plain data with JSON tags, shared by file, schema and reference.
-// [Parse] reads strict YAML into it and notes where each value stood; [Set.Validate]
+// [Parse] reads strict YAML into it and notes where each value stood; [Set.Check]
 // knows paths only, and the parser lays positions over what it reports. Every
 // mistake is found in one go, as [Problems] in the order of the file.
 //

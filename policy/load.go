@@ -102,6 +102,9 @@ func parseFile(file string, data []byte) part {
 		return part{problems: Problems{*problem}, bad: map[string]bool{"registries": true}}
 	}
 	set, d := decode(file, root)
+	if d.values > maxValues {
+		return part{problems: d.problems, bad: map[string]bool{"registries": true}}
+	}
 	return part{set, d.at, d.bad, d.problems}
 }
 
@@ -112,12 +115,12 @@ func assemble(parts []part, problems Problems) (*Set, error) {
 	for _, p := range parts {
 		all.merge(p)
 	}
-	for _, p := range all.set.validate() {
+	for _, p := range append(all.set.checkNames(), all.set.validate()...) {
 		if !all.isBad(p.Path) {
 			all.problems = append(all.problems, all.set.at.place(p))
 		}
 	}
-	if err := all.problems.err(); err != nil {
+	if err := all.problems.Err(); err != nil {
 		return nil, err
 	}
 	return &all.set, nil

@@ -83,11 +83,11 @@ func checkDigest(digest string) error {
 	return nil
 }
 
-// checkName accepts the names of rules and, without dots, of registries.
-func checkName(name, extra string) error {
+// checkName accepts the names of rules and registries.
+func checkName(name string) error {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	if name == "" || len(name) > 63 || strings.Trim(name, plain+extra) != "" || !strings.ContainsAny(name[:1], plain) {
-		return fmt.Errorf("%s is no name; expected 1 to 63 letters, digits and %s, a letter or digit first", quote(name), strings.Join(strings.Split(extra, ""), " "))
+	if name == "" || len(name) > 63 || strings.Trim(name, plain+".-_") != "" || !strings.ContainsAny(name[:1], plain) {
+		return fmt.Errorf("%s is no name; expected 1 to 63 letters, digits, dots, hyphens and underscores, a letter or digit first", quote(name))
 	}
 	return nil
 }

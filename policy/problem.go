@@ -54,8 +54,8 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// err returns ps sorted, as an error, nil if there are none.
-func (ps Problems) err() error {
+// Err returns ps sorted, as an error, nil if there are none.
+func (ps Problems) Err() error {
 	if len(ps) == 0 {
 		return nil
 	}

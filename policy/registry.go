@@ -14,7 +14,7 @@ type Registry struct {
 	// What kind of registry it is: oci (any registry that follows the OCI
 	// distribution spec) or layout (OCI image layouts on disk). Default: inferred
 	// from the host.
-	Provider string `json:"provider,omitempty"`
+	Provider string `json:"provider,omitempty" policy:"provider"`
 	// The folder of a layout; each repository is a folder below it.
 	Path string `json:"path,omitempty"`
 	// Speak http instead of https. Needed for an http:// host.

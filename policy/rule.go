@@ -126,12 +126,12 @@ type Platforms struct {
 	Mode Mode `json:"mode,omitempty"`
 }
 
-// A filter by type. In a glob * stands for anything but a slash.
+// A filter by type. In a glob * stands for anything but a slash, ? for one character.
 type TypeFilter struct {
 	// Globs of types to take. Default: all.
-	Include []string `json:"include,omitempty" policy:"glob"`
+	Include []string `json:"include,omitempty" policy:"typeGlob"`
 	// Globs of types to leave out.
-	Exclude []string `json:"exclude,omitempty" policy:"glob"`
+	Exclude []string `json:"exclude,omitempty" policy:"typeGlob"`
 }
 
 // Signatures, attestations and SBOMs of an image: the OCI referrers API, its

@@ -5,11 +5,11 @@ import (
 	"os"
 )
 
-// CheckReferences looks at what the registries point to on this machine:
-// variables, secret files, certificates, docker configurations. It returns what
-// is missing or unreadable, with positions; it reads no registry, and no value
+// CheckSecrets looks at what the registries point to on this machine: variables,
+// secret files, certificates, docker configurations. It returns what is missing
+// or unreadable as [Problems], with positions; it asks no registry, and no value
 // is in a message.
-func (s *Set) CheckReferences() Problems {
+func (s *Set) CheckSecrets() error {
 	var ps Problems
 	for _, name := range s.Names() {
 		r, path := s.Registries[name], join("registries", name)
@@ -36,11 +36,7 @@ func (s *Set) CheckReferences() Problems {
 			}
 		}
 	}
-	for i, p := range ps {
-		ps[i] = s.at.place(p)
-	}
-	ps.sort()
-	return ps
+	return s.placed(ps).Err()
 }
 
 // readable reports why a file cannot be read; "" is no file, which is fine.
@@ -83,11 +79,7 @@ func (s *Set) Warnings() Problems {
 	if len(s.Rules) == 0 {
 		ps.add("", "there are no rules, so nothing is replicated")
 	}
-	for i, p := range ps {
-		ps[i] = s.at.place(p)
-	}
-	ps.sort()
-	return ps
+	return s.placed(ps)
 }
 
 func (r Registry) warn(path string, ps *Problems) {

@@ -8,15 +8,28 @@ import (
 	"strings"
 )
 
-// Validate returns every problem of the set, in order; nil if there is none. A
-// set that [Parse] or [Load] returned has none.
-func (s *Set) Validate() Problems {
-	problems := s.validate()
-	for i, p := range problems {
-		problems[i] = s.at.place(p)
+// Check returns every problem of the set as [Problems], in order; nil if there
+// is none. A set that [Parse] or [Load] returned has none.
+func (s *Set) Check() error { return s.placed(s.validate()).Err() }
+
+// placed gives problems, which have paths within the whole set, their positions.
+func (s *Set) placed(ps Problems) Problems {
+	for i, p := range ps {
+		ps[i] = s.at.place(p)
 	}
-	problems.sort()
-	return problems
+	ps.sort()
+	return ps
+}
+
+// checkNames checks the names of registries as people write them; those of a
+// set made by a program may be anything.
+func (s *Set) checkNames() (ps Problems) {
+	for _, name := range s.Names() {
+		if err := checkName(name); err != nil {
+			ps.add(join("registries", name), "%v", err)
+		}
+	}
+	return ps
 }
 
 // validate reports paths within the whole set, in the order of the checks.
@@ -108,6 +121,8 @@ func checkNotation(notation, text string) (err error) {
 	switch notation {
 	case "glob":
 		_, err = compileGlob(text)
+	case "typeGlob":
+		err = checkTypeGlob(text)
 	case "repository":
 		err = checkRepositoryGlob(text)
 	case "regexp":
@@ -118,6 +133,8 @@ func checkNotation(notation, text string) (err error) {
 		_, err = parseSchedule(text)
 	case "digest":
 		err = checkDigest(text)
+	case "provider":
+		err = checkProvider(text)
 	case "host":
 		err = checkHost(text)
 	case "url":
@@ -128,6 +145,14 @@ func checkNotation(notation, text string) (err error) {
 		err = checkTemplate(text, tagFields(), checkTag)
 	}
 	return err
+}
+
+// checkTypeGlob accepts globs whose only special characters are * and ?.
+func checkTypeGlob(text string) error {
+	if text == "" || len(text) > maxPattern || strings.ContainsAny(text, `{}[]\ `) || strings.Contains(text, "**") {
+		return fmt.Errorf("%s is not a type; expected one such as application/vnd.cncf.helm.config.v1+json, in which * and ? may stand for anything but a slash", quote(text))
+	}
+	return nil
 }
 
 // checkRepositoryGlob adds to what every glob keeps what no repository begins or

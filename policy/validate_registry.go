@@ -13,14 +13,8 @@ import (
 // validate checks what a registry's fields say together.
 func (r Registry) validate(name string, ps *Problems) {
 	path := join("registries", name)
-	if err := checkName(name, "-_"); err != nil {
-		ps.add(path, "%v", err)
-	}
-	if r.Provider != "" {
-		if err := checkProvider(r.Provider); err != nil {
-			ps.add(join(path, "provider"), "%v", err)
-			return
-		}
+	if r.Provider != "" && checkProvider(r.Provider) != nil {
+		return // reported by its notation; what else it would need is not known
 	}
 	if r.ProviderName() == "layout" {
 		r.validateLayout(path, ps)
@@ -35,7 +29,7 @@ func (r Registry) validate(name string, ps *Problems) {
 // validateLayout refuses what only a host has.
 func (r Registry) validateLayout(path string, ps *Problems) {
 	if r.Path == "" {
-		ps.add(path, "path is missing; a layout is a folder on disk, such as path: /srv/images")
+		ps.add(join(path, "path"), "is missing; a layout is a folder on disk, such as path: /srv/images")
 	}
 	if r.Host != "" {
 		ps.add(join(path, "host"), "a layout has no host; use path, or another provider")
@@ -57,7 +51,7 @@ func (r Registry) validateLayout(path string, ps *Problems) {
 
 func (r Registry) validateHost(path string, ps *Problems) {
 	if r.Host == "" {
-		ps.add(path, "host is missing; expected one such as registry.example.com or registry.lab:5000")
+		ps.add(join(path, "host"), "is missing; expected one such as registry.example.com or registry.lab:5000")
 	}
 	if r.Path != "" {
 		ps.add(join(path, "path"), "only a layout has a path; set provider: layout, or remove it")
@@ -71,9 +65,7 @@ func (r Registry) validateHost(path string, ps *Problems) {
 }
 
 func (r Registry) validateTLS(path string, ps *Problems) {
-	if (r.ClientCert == "") != (r.ClientKey == "") {
-		ps.add(path, "clientCert and clientKey go together; give both or neither")
-	}
+	checkPair(path, "clientCert", "clientKey", r.ClientCert != "", r.ClientKey != "", ps)
 	if r.PlainHTTP && (r.CAFile != "" || r.ClientCert != "") {
 		ps.add(join(path, "plainHTTP"), "plain http uses no certificates; remove it, or caFile, clientCert and clientKey")
 	}
@@ -113,10 +105,18 @@ func (a Auth) validate(path string, ps *Problems) {
 		}
 	}
 	if len(ways) > 1 {
-		ps.add(path, "%s exclude each other; keep one", strings.Join(ways, " and "))
+		ps.add(path, "%s exclude each other; keep one", strings.Join(ways, ", "))
 	}
-	if a.Username.IsZero() != a.Password.IsZero() {
-		ps.add(path, "username and password go together; give both")
+	checkPair(path, "username", "password", !a.Username.IsZero(), !a.Password.IsZero(), ps)
+}
+
+// checkPair refuses one of two keys that go together.
+func checkPair(path, a, b string, haveA, haveB bool, ps *Problems) {
+	switch {
+	case haveA && !haveB:
+		ps.add(join(path, b), "is missing; it goes together with %s", a)
+	case haveB && !haveA:
+		ps.add(join(path, a), "is missing; it goes together with %s", b)
 	}
 }
 

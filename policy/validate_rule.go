@@ -8,14 +8,14 @@ import (
 // validate checks what a rule's fields say together, and the names that it uses.
 func (r Rule) validate(s *Set, path string, ps *Problems) {
 	if r.Name == "" {
-		ps.add(path, "name is missing; a rule is known by its name in state, logs and commands")
-	} else if err := checkName(r.Name, "-_."); err != nil {
+		ps.add(join(path, "name"), "is missing; a rule is known by its name in state, logs and commands")
+	} else if err := checkName(r.Name); err != nil {
 		ps.add(join(path, "name"), "%v", err)
 	}
 	s.checkRegistry(r.From.Registry, join(path, "from"), ps)
 	s.checkIncludes(r.From, join(path, "from.repositories.include"), ps)
 	if len(r.To) == 0 {
-		ps.add(path, "to is missing; expected a list of targets, such as [{registry: name}]")
+		ps.add(join(path, "to"), "is missing; expected a list of targets, such as [{registry: name}]")
 	}
 	s.checkTargets(r, path, ps)
 	r.Tags.validate(join(path, "tags"), ps)
@@ -28,7 +28,7 @@ func (r Rule) validate(s *Set, path string, ps *Problems) {
 // checkRegistry checks that below path there is a key registry with a known name.
 func (s *Set) checkRegistry(name, path string, ps *Problems) {
 	if name == "" {
-		ps.add(join(path, "registry"), "registry is missing; expected %s", s.oneOfNames())
+		ps.add(join(path, "registry"), "is missing; expected %s", s.oneOfNames())
 		return
 	}
 	if _, ok := s.Registries[name]; !ok {
@@ -99,7 +99,7 @@ func (t Tags) validate(path string, ps *Problems) {
 			ps.add(join(path, "newest.count"), "%d is not allowed; expected at least 1", n.Count)
 		}
 		if n.By == "" {
-			ps.add(join(path, "newest"), "by is missing; expected semver or pushed")
+			ps.add(join(path, "newest.by"), "is missing; expected semver or pushed")
 		}
 	}
 	if t.MaxAge > 0 && t.MinAge >= t.MaxAge {
@@ -111,7 +111,7 @@ func (r Rule) validatePlatforms(path string, ps *Problems) {
 	p := r.Platforms
 	switch {
 	case len(p.Only) > 0 && p.Mode == "":
-		ps.add(path, "mode is missing; expected sparse (the index keeps its digest, other platforms are left out, where the target takes that) or rewrite (a smaller index with a digest of its own)")
+		ps.add(join(path, "mode"), "is missing; expected sparse (the index keeps its digest, other platforms are left out, where the target takes that) or rewrite (a smaller index with a digest of its own)")
 	case len(p.Only) == 0 && p.Mode != "":
 		ps.add(join(path, "mode"), "does nothing without only; list the platforms to take, or remove it")
 	}
@@ -127,8 +127,7 @@ func (s *Set) CheckCapabilities(pushTimes func(registry string) bool) Problems {
 		}
 		p := Problem{Path: fmt.Sprintf("rules[%d].tags.newest.by", i)}
 		p.Message = fmt.Sprintf("registry %q does not tell when a tag was pushed; use by: semver, or minAge and maxAge, which go by when a tag was first seen", r.From.Registry)
-		ps = append(ps, s.at.place(p))
+		ps = append(ps, p)
 	}
-	ps.sort()
-	return ps
+	return s.placed(ps)
 }

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -26,14 +26,14 @@ func readYAML(file string, data []byte) (*yaml.Node, *Problem) {
 	case errors.Is(err, io.EOF):
 		return nil, emptyFile(file)
 	case err != nil:
-		return nil, notYAML(file, err)
+		return nil, notYAML(file, data, err)
 	}
 	switch err := dec.Decode(&more); {
 	case err == nil:
 		return nil, &Problem{File: file, Line: max(more.Line, 1), Column: max(more.Column, 1),
 			Message: "a second document begins here; a policy file has one: put it into a file of its own"}
 	case !errors.Is(err, io.EOF):
-		return nil, notYAML(file, err)
+		return nil, notYAML(file, data, err)
 	}
 	if len(doc.Content) != 1 || doc.Content[0].ShortTag() == "!!null" {
 		return nil, emptyFile(file)
@@ -46,18 +46,26 @@ func emptyFile(file string) *Problem {
 		Message: `is empty; a policy has registries and rules: "transship config init" writes an example`}
 }
 
-// notYAML takes the line out of the YAML package's message, and what the
-// message quotes: it may be a password that someone forgot to quote.
-func notYAML(file string, err error) *Problem {
-	text := regexp.MustCompile(`^yaml: (line (\d+): )?`)
-	line := 1
-	if m := text.FindStringSubmatch(err.Error()); m != nil && m[2] != "" {
-		line, _ = strconv.Atoi(m[2])
+// notYAML says where and why data is not YAML, without quoting it: it may be a
+// password that someone forgot to put in quotes.
+func notYAML(file string, data []byte, err error) *Problem {
+	reason := strings.TrimPrefix(err.Error(), "yaml: ")
+	p := &Problem{File: file, Line: 1}
+	if rest, ok := strings.CutPrefix(reason, "line "); ok {
+		number, after, _ := strings.Cut(rest, ": ")
+		p.Line, _ = strconv.Atoi(number)
+		reason = after
+		if strings.HasPrefix(reason, "did not find expected") {
+			p.Line++ // the parser counts lines from 0, the scanner from 1
+		}
 	}
-	reason := text.ReplaceAllString(err.Error(), "")
-	reason = regexp.MustCompile(`(?s)'.*'|".*"`).ReplaceAllString(reason, "(a name)")
-	if len(reason) > 200 {
-		reason = reason[:200]
+	if name, ok := strings.CutPrefix(reason, "unknown anchor '"); ok {
+		name, _, _ = strings.Cut(name, "'")
+		before, _, _ := bytes.Cut(data, []byte("*"+name))
+		p.Line = 1 + bytes.Count(before, []byte("\n"))
+		p.Column = len(before) - bytes.LastIndexByte(before, '\n')
+		reason = "an alias (*name) has no anchor (&name); put text that begins with * in quotes"
 	}
-	return &Problem{File: file, Line: max(line, 1), Message: "is not YAML: " + reason}
+	p.Message = "is not YAML: " + reason
+	return p
 }

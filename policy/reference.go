@@ -1,0 +1,106 @@
+package policy
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Reference returns docs/policy.md: every key with its type and meaning, from
+// the types and their comments, and the examples.
+func Reference() (string, error) {
+	words, err := readComments()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	b.WriteString(referenceHead)
+	for _, t := range inOrder(reflect.TypeFor[Set](), nil) {
+		section(&b, t, words)
+	}
+	b.WriteString(referenceUnits)
+	for _, kind := range Examples() {
+		text, err := Example(kind)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&b, "\n### %s\n\n```yaml\n%s```\n", kind, text)
+	}
+	return b.String(), nil
+}
+
+const referenceHead = `<!-- Generated from the types in policy/ by "go test ./policy -update". Do not edit. -->
+# Policy reference
+
+A policy is strict YAML, in one file or in a folder of files that are read
+together. An unknown key, a key that is there twice and a value of the wrong type
+are errors; all of them are reported at once, each with file, line and column.
+"transship config validate" checks a policy, "transship config schema" prints its
+JSON schema for editors, "transship plan --explain REF" says which rule takes or
+leaves a reference, and why. Aliases (*name) may stand for whole values.
+
+Keys in **bold** are required.
+`
+
+const referenceUnits = `
+## Notations
+
+| notation | meaning |
+|---|---|
+| duration | numbers with units, largest first: w, d, h, m, s, ms, us, ns; 90s, 1h30m, 7d |
+| rate | a number in a time: 40/s, 600/m, 100/6h |
+| bytes a second | a size a second: 200MB/s; kB, MB, GB, TB are powers of 1000, KiB, MiB, GiB, TiB of 1024 |
+| secret | text with ${VARIABLES} of the environment ($${ is a literal ${), or file:/path, read at each use; never printed |
+| glob | matches a whole name: * is anything but a slash, ** anything, ? one character, [a-z] and [!a-z] a class, {a,b} either; types know * and ? only |
+| regexp | RE2, matches a whole tag |
+| version range | ">=1.2 <3", ^1.4, "1.x \|\| 2.x"; pre-releases only where the range names one, as in >=1.2-0 |
+| platform | os/architecture[/variant][:os.version]; what is left out may be anything |
+| template | Go's text/template with text, fields, the functions below and if |
+| host | host[:port], or its URL |
+
+| function | meaning |
+|---|---|
+| trimPrefix PREFIX, trimSuffix SUFFIX | cuts it off, if it is there |
+| replace OLD NEW | replaces every OLD |
+| regexReplace PATTERN NEW | replaces every match (RE2); $1 is the first group, ${1} where letters follow |
+| base, dir | the last part of a repository; all but the last |
+| lower | in lower case |
+
+Functions take the name last, so that they chain: {{.Repository | trimPrefix "team-" | lower}}.
+
+## Examples
+`
+
+// inOrder returns the mappings below t, each once, as a reader meets them.
+func inOrder(t reflect.Type, seen []reflect.Type) []reflect.Type {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	if shape(t) != nil || t.Kind() != reflect.Struct || slices.Contains(seen, t) {
+		return seen
+	}
+	seen = append(seen, t)
+	for i := range t.NumField() {
+		if f := t.Field(i); keyOf(f) != "" {
+			seen = inOrder(f.Type, seen)
+		}
+	}
+	return seen
+}
+
+func section(b *strings.Builder, t reflect.Type, words comments) {
+	fmt.Fprintf(b, "\n## %s\n\n%s\n\n| key | type | meaning |\n|---|---|---|\n", t.Name(), words.of(t, ""))
+	for i := range t.NumField() {
+		f := t.Field(i)
+		key := keyOf(f)
+		if key == "" {
+			continue
+		}
+		if strings.Contains(f.Tag.Get("jsonschema"), "required") {
+			key = "**" + key + "**"
+		}
+		meaning := strings.ReplaceAll(words.of(t, f.Name), "|", "\\|")
+		fmt.Fprintf(b, "| %s | %s | %s |\n", key, kind(f), meaning)
+	}
+}

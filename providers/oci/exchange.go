@@ -1,0 +1,138 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+)
+
+// An exchange is one HTTP request under way, from its first byte until the
+// answer's body is closed. A watchdog ends it when the host falls silent.
+type exchange struct {
+	r      *Registry
+	c      *call
+	op     string
+	parent context.Context // of the call; the exchange lives no longer than it
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	start  time.Time
+	dog    *time.Timer
+	body   *section // what is sent, nil for none
+	status int
+	got    int64
+	once   sync.Once
+}
+
+var (
+	errSilent  = errors.New("the host did not answer in time")
+	errStalled = errors.New("no byte moved for too long")
+)
+
+func newExchange(ctx context.Context, r *Registry, c *call, op string) *exchange {
+	x := &exchange{r: r, c: c, op: op, parent: ctx, start: time.Now()}
+	x.ctx, x.cancel = context.WithCancelCause(ctx)
+	if c.content != nil {
+		x.body = c.content()
+	}
+	return x
+}
+
+// request builds the HTTP request and sets the watchdog on.
+func (x *exchange) request(u *url.URL, authorization string) *http.Request {
+	req := &http.Request{Method: x.c.method, URL: u, Host: u.Host, Header: http.Header{},
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	for k, v := range x.c.header {
+		req.Header[k] = v
+	}
+	req.Header.Set("User-Agent", x.r.opts.UserAgent)
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
+	wait := x.c.wait
+	def(&wait, x.r.opts.Timeouts.Header)
+	x.dog = time.AfterFunc(wait, func() { x.cancel(errSilent) })
+	if x.body != nil {
+		req.ContentLength = x.body.end - x.body.from
+		req.Body = x.body.watched(x.ctx, x.r.limit, x.dog, x.r.opts.Timeouts.Idle, wait)
+		if req.ContentLength == 0 {
+			req.Body = http.NoBody
+		}
+	}
+	return req.WithContext(x.ctx)
+}
+
+// failed is the error of an exchange that got no answer, or broke.
+func (x *exchange) failed(err error) error {
+	err = x.explain(err)
+	x.end(err)
+	return err
+}
+
+func (x *exchange) explain(err error) error {
+	if cause := context.Cause(x.parent); cause != nil {
+		return cause
+	}
+	if cause := context.Cause(x.ctx); cause != nil {
+		err = cause
+	}
+	if x.body != nil && x.body.failure() != nil {
+		return x.body.failure()
+	}
+	return x.r.transportError(x.c, err)
+}
+
+func (x *exchange) end(err error) {
+	x.once.Do(func() {
+		x.dog.Stop()
+		x.cancel(nil)
+		var sent int64
+		if x.body != nil {
+			sent = x.body.stop()
+		}
+		x.r.opts.Observe(Request{Op: x.op, Class: x.c.class, Status: x.status,
+			Sent: sent, Got: x.got, Took: time.Since(x.start), Err: err})
+	})
+}
+
+// open turns the watchdog to the answer's body.
+func (x *exchange) open(resp *http.Response) io.ReadCloser {
+	x.dog.Stop()
+	x.status = resp.StatusCode
+	return &answerBody{x: x, body: resp.Body}
+}
+
+// maxDrain is how much of a body is read on closing so that its connection may
+// be used again; a longer rest costs less by a new connection.
+const maxDrain = 64 << 10
+
+type answerBody struct {
+	x    *exchange
+	body io.ReadCloser
+	eof  bool
+}
+
+func (b *answerBody) Read(p []byte) (int, error) {
+	idle := time.AfterFunc(b.x.r.opts.Timeouts.Idle, func() { b.x.cancel(errStalled) })
+	n, err := b.body.Read(p)
+	idle.Stop()
+	b.x.got += int64(n)
+	if err == io.EOF {
+		b.eof = true
+	} else if err != nil {
+		err = b.x.explain(err)
+	}
+	return n, err
+}
+
+func (b *answerBody) Close() error {
+	if !b.eof && context.Cause(b.x.ctx) == nil {
+		io.CopyN(io.Discard, b, maxDrain)
+	}
+	err := b.body.Close()
+	b.x.end(nil)
+	return err
+}

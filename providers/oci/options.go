@@ -1,0 +1,118 @@
+package oci
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/limit"
+)
+
+// Options say which host to speak to and how. Host is needed, the rest has
+// defaults.
+type Options struct {
+	Host      string // host[:port]
+	PlainHTTP bool   // http instead of https; never tried unasked
+	TLS       TLS
+	Proxy     string // URL of a proxy; "" takes HTTPS_PROXY, HTTP_PROXY and NO_PROXY
+
+	// Authenticator signs in; if it is nil, Keychain is asked, and asked again
+	// every five minutes; without both the host is read anonymously.
+	Authenticator authn.Authenticator
+	Keychain      authn.Keychain
+
+	// TokenRealm is the one token service that may be used: its URL, or its
+	// host[:port]. If it is empty, an https realm on a public address, or on the
+	// registry's own host, is accepted.
+	TokenRealm string
+
+	// TrustHosts are host[:port] on private addresses to which this registry may
+	// redirect reads and uploads. They never get a credential.
+	TrustHosts []string
+
+	// Push asks for push together with pull, so that a target needs one token a
+	// repository.
+	Push bool
+
+	Limits    limit.Options
+	Caps      providers.Caps // what is known of the host; Maybe by default
+	Retry     Retry
+	Timeouts  Timeouts
+	UserAgent string // default "transship"
+
+	// ChunkFrom is the size in bytes above which a blob goes up in pieces of
+	// ChunkSize bytes, where Caps.Chunks is Yes; default 64 MiB and 128 MiB.
+	ChunkFrom, ChunkSize int64
+
+	Logger  *slog.Logger      // default: silent
+	Observe func(Request)     // called once per HTTP request, may be nil
+	Base    http.RoundTripper // replaces all transports, for tests
+}
+
+// TLS says whom to trust and who we are.
+type TLS struct {
+	CAFile   string // PEM file of certificates trusted besides the system's
+	CAPEM    []byte // the same, as bytes
+	CertFile string // client certificate, PEM
+	KeyFile  string // its key, PEM
+}
+
+// Retry is the budget of one request.
+type Retry struct {
+	Tries    int           // default 6
+	Min, Max time.Duration // bounds of the doubling back-off before jitter; default 250 ms and 20 s
+	// MaxAfter is the longest Retry-After that is waited for; a longer one is
+	// returned to the caller. Default 2 min.
+	MaxAfter time.Duration
+}
+
+// Timeouts of one HTTP request.
+type Timeouts struct {
+	Dial   time.Duration // TCP and TLS, each; default 15 s
+	Header time.Duration // from the request sent to the answer's header; default 60 s
+	Commit time.Duration // the same where the host may hash a blob first; default 10 min
+	Idle   time.Duration // without a byte moving in a body; default 60 s
+}
+
+// A Request is what Options.Observe is told when an HTTP request has ended.
+type Request struct {
+	Op     string // "get blob", "token", "redirect" and so on
+	Class  limit.Class
+	Status int           // 0 where there was no answer
+	Sent   int64         // body bytes
+	Got    int64         // body bytes
+	Took   time.Duration // until its body was closed
+	Err    error
+}
+
+func (o Options) withDefaults() Options {
+	def(&o.UserAgent, "transship")
+	def(&o.ChunkFrom, 64<<20)
+	def(&o.ChunkSize, 128<<20)
+	def(&o.Retry.Tries, 6)
+	def(&o.Retry.Min, 250*time.Millisecond)
+	def(&o.Retry.Max, 20*time.Second)
+	def(&o.Retry.MaxAfter, 2*time.Minute)
+	def(&o.Timeouts.Dial, 15*time.Second)
+	def(&o.Timeouts.Header, time.Minute)
+	def(&o.Timeouts.Commit, 10*time.Minute)
+	def(&o.Timeouts.Idle, time.Minute)
+	def(&o.Limits.Max, limit.DefaultMax)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Observe == nil {
+		o.Observe = func(Request) {}
+	}
+	return o
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

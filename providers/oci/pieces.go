@@ -1,0 +1,143 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/transship/transship/providers"
+)
+
+// inPieces uploads by PATCH and returns the session after an error, so that the
+// next try, or the next process, goes on at the offset that the host reports.
+func (u *upload) inPieces(ctx context.Context) (*providers.Session, error) {
+	resumed := u.session != nil && u.session.Committed > 0
+	for {
+		err := u.piecesOnce(ctx, resumed)
+		switch {
+		case err == nil:
+			return nil, nil
+		case u.lost(err):
+			u.session, resumed = nil, false
+			continue
+		}
+		if err = u.tries.again(ctx, err); err != nil {
+			return u.session, err
+		}
+		resumed = u.session != nil
+	}
+}
+
+// piecesOnce goes on with the session, or a new one, to the end of the blob.
+func (u *upload) piecesOnce(ctx context.Context, resumed bool) error {
+	if u.session == nil {
+		if err := u.start(ctx); err != nil {
+			return err
+		}
+	} else if resumed {
+		if err := u.status(ctx); err != nil {
+			return err
+		}
+	}
+	for u.session.Committed < u.desc.Size {
+		before := u.session.Committed
+		if err := u.patch(ctx); err != nil {
+			return err
+		}
+		if u.session.Committed <= before {
+			return u.r.fail(u.call(http.MethodPatch), providers.Unavailable,
+				fmt.Errorf("the host takes no byte after the first %d", before), "")
+		}
+		u.tries.done = 0
+	}
+	return u.commit(ctx, u.desc.Size)
+}
+
+// status asks how much the host has (distribution-spec v1.1, "Resuming an upload").
+func (u *upload) status(ctx context.Context) error {
+	c := u.call(http.MethodGet)
+	at, err := u.at(c)
+	if err != nil {
+		return err
+	}
+	c.url, c.good = at, []int{http.StatusNoContent, http.StatusOK, http.StatusAccepted}
+	return u.r.once(ctx, c, func(resp *http.Response) error {
+		end, ok := rangeEnd(resp.Header.Get("Range"))
+		if !ok || end > u.desc.Size {
+			e := u.r.fail(c, providers.NotFound, errors.New("the host does not say how much it has of it"), "")
+			e.Code = "BLOB_UPLOAD_UNKNOWN"
+			return e
+		}
+		u.session.Committed = end
+		return u.moveOn(c, resp)
+	})
+}
+
+// patch sends the next piece (distribution-spec v1.1, "Pushing a blob in chunks").
+func (u *upload) patch(ctx context.Context) error {
+	c := u.call(http.MethodPatch)
+	at, err := u.at(c)
+	if err != nil {
+		return err
+	}
+	from := u.session.Committed
+	end := min(from+max(u.r.opts.ChunkSize, u.minimum), u.desc.Size)
+	c.url, c.good = at, []int{http.StatusAccepted, http.StatusCreated, http.StatusNoContent, http.StatusOK}
+	c.header = http.Header{"Content-Type": {"application/octet-stream"},
+		"Content-Range": {fmt.Sprintf("%d-%d", from, end-1)}}
+	var sent *section
+	c.content = func() *section {
+		sent = newSection(u.body, from, end)
+		return sent
+	}
+	err = u.r.once(ctx, c, func(resp *http.Response) error {
+		u.session.Committed = end
+		if has, ok := rangeEnd(resp.Header.Get("Range")); ok && has >= from && has < end {
+			u.session.Committed = has // the rest was lost: it goes again
+		}
+		return u.moveOn(c, resp)
+	})
+	if err != nil && sent != nil && sent.failure() != nil {
+		return fmt.Errorf("%s %s: read its bytes: %w", c.op, u.r.where(c.repo, c.ref), sent.failure())
+	}
+	return err
+}
+
+// moveOn takes the new location, where the host sends one.
+func (u *upload) moveOn(c *call, resp *http.Response) error {
+	if resp.Header.Get("Location") == "" {
+		return nil
+	}
+	at, err := u.r.location(c, resp)
+	if err != nil {
+		return err
+	}
+	u.session.Location = at.String()
+	return nil
+}
+
+// rangeEnd reads "0-99" or "bytes=0-99" as 100 bytes. "0-0" is what hosts say of
+// an upload that has none.
+func rangeEnd(s string) (int64, bool) {
+	first, last, found := strings.Cut(strings.TrimPrefix(s, "bytes="), "-")
+	end, err := strconv.ParseInt(last, 10, 64)
+	if !found || first != "0" || err != nil || end < 0 || end == 1<<63-1 {
+		return 0, false
+	}
+	if end == 0 {
+		return 0, true
+	}
+	return end + 1, true
+}
+
+// minimumChunk is the size in bytes below which the host takes no piece but the last.
+func minimumChunk(h http.Header) int64 {
+	n, err := strconv.ParseInt(h.Get("OCI-Chunk-Min-Length"), 10, 64)
+	if err != nil || n < 0 || n > 1<<30 {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,91 @@
+package oci
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/limit"
+)
+
+// A Registry is one host that speaks the distribution protocol. It implements
+// [providers.Registry].
+type Registry struct {
+	opts  Options
+	reg   name.Registry
+	root  *url.URL // scheme and host
+	limit *limit.Limiter
+	guard *guard
+	sign  *signer
+	log   *slog.Logger
+
+	own, other http.RoundTripper // for the registry's own host, and for any other
+
+	digestless atomic.Bool // HEAD tells no digest
+	linked     atomic.Bool // lists that go on say so in a Link header
+}
+
+var _ providers.Registry = (*Registry)(nil)
+
+// New returns the registry at o.Host. It connects to nobody yet.
+func New(o Options) (*Registry, error) {
+	o = o.withDefaults()
+	reg, err := name.NewRegistry(o.Host)
+	if err != nil || o.Host == "" {
+		return nil, &providers.Error{Kind: providers.Invalid, Op: "open registry", Ref: o.Host,
+			Hint: "write host or host:port, without scheme and path",
+			Err:  fmt.Errorf("%q is not a registry host", o.Host)}
+	}
+	r := &Registry{opts: o, reg: reg, limit: limit.New(o.Limits), log: o.Logger}
+	r.root = &url.URL{Scheme: "https", Host: reg.RegistryStr()}
+	if o.PlainHTTP {
+		r.root.Scheme = "http"
+	}
+	r.guard = newGuard(r.root, o)
+	if r.own, r.other, err = transports(o, r.guard); err != nil {
+		return nil, &providers.Error{Kind: providers.Invalid, Op: "open registry", Ref: o.Host,
+			Hint: "check caFile, certFile, keyFile and proxy", Err: err}
+	}
+	if r.sign, err = newSigner(r); err != nil {
+		return nil, &providers.Error{Kind: providers.Denied, Op: "find credentials", Ref: o.Host,
+			Hint: "check the docker configuration and its credential helpers", Err: err}
+	}
+	return r, nil
+}
+
+// Host is the name the registry was opened by.
+func (r *Registry) Host() string { return r.opts.Host }
+
+// Caps returns Options.Caps.
+func (r *Registry) Caps(context.Context) (providers.Caps, error) { return r.opts.Caps, nil }
+
+// Limiter is the limiter of this host, for figures.
+func (r *Registry) Limiter() *limit.Limiter { return r.limit }
+
+// Ensure does nothing: a plain registry makes repositories by itself.
+func (r *Registry) Ensure(context.Context, string) error { return nil }
+
+// Close closes idle connections and waits for token requests that nobody waits for.
+func (r *Registry) Close() error {
+	r.sign.close()
+	for _, t := range []http.RoundTripper{r.own, r.other} {
+		if c, ok := t.(interface{ CloseIdleConnections() }); ok {
+			c.CloseIdleConnections()
+		}
+	}
+	return nil
+}
+
+// url returns the address of a path below /v2/; path segments are escaped.
+func (r *Registry) url(path string, query url.Values) *url.URL {
+	u := *r.root
+	u.Path = "/v2/" + path
+	u.RawQuery = query.Encode()
+	return &u
+}

@@ -1,0 +1,203 @@
+package oci
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/limit"
+)
+
+// A call is one request as its method means it: it can be sent several times.
+type call struct {
+	op        string // in the field's words
+	repo, ref string // what it is about; ref is a tag, a digest or empty
+	class     limit.Class
+	method    string
+	url       *url.URL
+	header    http.Header
+	scopes    scopes
+	content   func() *section // a fresh body for each try, nil for none
+	good      []int           // statuses that are an answer
+	wait      time.Duration   // for the answer's header; 0 is Timeouts.Header
+	unsigned  bool            // asks without Authorization, and takes a 401 as it is
+	stay      bool            // follows no redirect
+	trace     string          // the op that observers see, where it is another
+}
+
+// do carries c out and hands the answer to use, trying again within the retry
+// budget whatever failed, use's reading of the body included.
+func (r *Registry) do(ctx context.Context, c *call, use func(*http.Response) error) error {
+	return r.retry(ctx, func() error { return r.once(ctx, c, use) })
+}
+
+// retry repeats try until it succeeds or one request's budget is spent.
+func (r *Registry) retry(ctx context.Context, try func() error) error {
+	t := r.tries()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		if err = t.again(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
+// once carries c out one time, in a slot of its class.
+func (r *Registry) once(ctx context.Context, c *call, use func(*http.Response) error) error {
+	slot, err := r.limit.Acquire(ctx, c.class)
+	if err != nil {
+		return err
+	}
+	defer slot.Release()
+	resp, err := r.send(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return use(resp)
+}
+
+// send sends c once and returns its good answer, whose body the caller closes.
+// A token that is refused is renewed once. The caller holds a slot.
+func (r *Registry) send(ctx context.Context, c *call) (*http.Response, error) {
+	if c.unsigned {
+		return r.answered(ctx, c, "")
+	}
+	pass, err := r.sign.pass(ctx, c.scopes)
+	if err != nil {
+		return nil, r.unsignable(c, err)
+	}
+	resp, err := r.follow(ctx, c, pass.header)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusUnauthorized && r.isOwn(resp.Request.URL) {
+		again, ok, err := r.sign.renew(ctx, c.scopes, pass, resp.Header)
+		if err != nil {
+			resp.Body.Close()
+			return nil, r.unsignable(c, err)
+		}
+		if ok {
+			resp.Body.Close()
+			return r.answered(ctx, c, again.header)
+		}
+	}
+	return r.judge(c, resp)
+}
+
+func (r *Registry) answered(ctx context.Context, c *call, authorization string) (*http.Response, error) {
+	resp, err := r.follow(ctx, c, authorization)
+	if err != nil {
+		return nil, err
+	}
+	return r.judge(c, resp)
+}
+
+// judge returns resp if its status is one that c hopes for, else its error.
+func (r *Registry) judge(c *call, resp *http.Response) (*http.Response, error) {
+	if slices.Contains(c.good, resp.StatusCode) {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	return nil, r.answerError(c, resp)
+}
+
+// maxRedirects is how many hosts may pass a read on.
+const maxRedirects = 5
+
+// follow sends c and goes where reads are redirected to. The Authorization header
+// goes to the registry's own origin only.
+func (r *Registry) follow(ctx context.Context, c *call, authorization string) (*http.Response, error) {
+	u, op := c.url, c.op
+	if c.trace != "" {
+		op = c.trace
+	}
+	for hop := 0; ; hop++ {
+		auth := ""
+		if r.isOwn(u) {
+			auth = authorization
+		}
+		resp, err := r.roundTrip(ctx, c, op, u, auth)
+		if err != nil {
+			return nil, err
+		}
+		location := resp.Header.Get("Location")
+		if c.stay || !redirects(c.method, resp.StatusCode) || location == "" || hop == maxRedirects {
+			return resp, nil
+		}
+		resp.Body.Close()
+		if u, err = r.lead(c, u, location); err != nil {
+			return nil, err
+		}
+		op = "redirect"
+	}
+}
+
+func redirects(method string, status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return method == http.MethodGet || method == http.MethodHead
+	}
+	return false
+}
+
+// lead resolves a Location against the address that sent it, if it may be followed.
+func (r *Registry) lead(c *call, from *url.URL, location string) (*url.URL, error) {
+	u, err := from.Parse(location)
+	if err != nil {
+		return nil, r.fail(c, providers.Invalid, errBadLocation, "")
+	}
+	u.Fragment = ""
+	if err := r.guard.follow(u); err != nil {
+		return nil, r.fail(c, providers.Invalid, &final{err}, hintTrust)
+	}
+	return u, nil
+}
+
+func (r *Registry) isOwn(u *url.URL) bool { return sameOrigin(r.root, u) }
+
+// roundTrip sends one HTTP request and returns whatever is answered. The
+// answer's body reports failures as provider errors, stops when nothing moves,
+// and keeps the connection when it is closed near its end.
+func (r *Registry) roundTrip(ctx context.Context, c *call, op string, u *url.URL, authorization string) (*http.Response, error) {
+	ticket, err := r.limit.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	x := newExchange(ctx, r, c, op)
+	req := x.request(u, authorization)
+	transport := r.other
+	if r.isOwn(u) {
+		transport = r.own
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return nil, x.failed(err)
+	}
+	switch {
+	case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable:
+		ticket.Throttled()
+	case resp.StatusCode < 500:
+		ticket.Good()
+	}
+	resp.Request = req
+	resp.Body = x.open(resp)
+	return resp, nil
+}
+
+// readAll reads a body of at most limit bytes.
+func readAll(body io.Reader, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(body, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = errTooLong
+	}
+	return b, err
+}

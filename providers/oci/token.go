@@ -1,0 +1,231 @@
+package oci
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/transship/transship/providers"
+)
+
+// A bearer is a token with what was asked of the token service.
+type bearer struct {
+	value   string
+	asked   scopes
+	granted scopes // as its claims say; nil if it is opaque
+	fetched time.Time
+	half    time.Time // from here on it is renewed
+	expires time.Time
+}
+
+// tokens caches one token per set of scopes until half its life. A token is
+// fetched once however many wait for it.
+type tokens struct {
+	s       *signer
+	fetches flights[*bearer]
+
+	mu         sync.Mutex
+	byResource map[string][]*bearer // newest last
+	sweepAt    int                  // size of byResource at which old tokens are looked for
+	froms      []string             // repositories lately mounted from, newest last
+	narrow     bool                 // the service, or the host, wants to hear of one thing at a time
+}
+
+const (
+	maxFroms  = 4       // repositories that push tokens may also read, to mount from
+	maxHeader = 6 << 10 // hosts take headers of 8 KiB in all
+)
+
+// get returns a token that covers want.
+func (t *tokens) get(ctx context.Context, how challenge, want scopes) (*bearer, error) {
+	now := time.Now()
+	if b := t.find(want, func(b *bearer) bool { return now.Before(b.half) }); b != nil {
+		return b, nil
+	}
+	base := t.withPush(want)
+	b, err := t.fetches.do(ctx, base.key(), func(ctx context.Context) (*bearer, error) {
+		return t.fetch(ctx, how, want, base)
+	})
+	if err != nil && providers.KindOf(err).Retryable() && context.Cause(ctx) == nil {
+		if old := t.find(want, func(b *bearer) bool { return time.Now().Before(b.expires) }); old != nil {
+			return old, nil // the token service is away, the old token still good
+		}
+	}
+	return b, err
+}
+
+// fetch asks for want and what will be needed next; a service that refuses the
+// lot is asked for want alone.
+func (t *tokens) fetch(ctx context.Context, how challenge, want, base scopes) (*bearer, error) {
+	ask := t.widen(want, base)
+	b, err := t.s.r.requestToken(ctx, how, ask)
+	wide := len(ask) > len(want)
+	if wide && (providers.KindOf(err) == providers.Denied || err == nil && len(b.value) > maxHeader) {
+		t.narrowDown()
+		b, err = t.s.r.requestToken(ctx, how, want)
+	}
+	if err == nil {
+		t.store(b)
+	}
+	return b, err
+}
+
+// withPush adds push to what is pulled at a target.
+func (t *tokens) withPush(want scopes) scopes {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.s.r.opts.Push || t.narrow {
+		return want
+	}
+	more := want
+	for _, a := range want {
+		if a.action == "pull" {
+			more = more.with(newScopes(access{a.resource, "push"}))
+			break
+		}
+	}
+	return more
+}
+
+// widen adds the repositories that are mounted from to a token for pushing.
+func (t *tokens) widen(want, base scopes) scopes {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.narrow {
+		return want
+	}
+	pushes := slices.ContainsFunc(base, func(a access) bool { return a.action == "push" })
+	for _, from := range t.froms {
+		if pushes {
+			base = base.with(pull(from))
+		}
+	}
+	return base
+}
+
+// mountsFrom remembers a repository that blobs are mounted from.
+func (t *tokens) mountsFrom(repo string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.froms = slices.DeleteFunc(t.froms, func(s string) bool { return s == repo })
+	t.froms = append(t.froms, repo)
+	if len(t.froms) > maxFroms {
+		t.froms = t.froms[1:]
+	}
+}
+
+func (t *tokens) narrowDown() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.narrow = true
+}
+
+// find returns the newest token that covers want and is good.
+func (t *tokens) find(want scopes, good func(*bearer) bool) *bearer {
+	if len(want) == 0 {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, b := range slices.Backward(t.byResource[want[0].resource]) {
+		if b.asked.covers(want) && good(b) {
+			return b
+		}
+	}
+	return nil
+}
+
+func (t *tokens) store(b *bearer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byResource == nil {
+		t.byResource = map[string][]*bearer{}
+	}
+	for _, resource := range b.resources() {
+		t.byResource[resource] = append(t.live(resource), b)
+	}
+	if len(t.byResource) > max(t.sweepAt, 256) {
+		t.sweep()
+	}
+}
+
+func (t *tokens) live(resource string) []*bearer {
+	now := time.Now()
+	return slices.DeleteFunc(t.byResource[resource], func(b *bearer) bool { return now.After(b.expires) })
+}
+
+func (t *tokens) sweep() {
+	for resource := range t.byResource {
+		if live := t.live(resource); len(live) > 0 {
+			t.byResource[resource] = live
+		} else {
+			delete(t.byResource, resource)
+		}
+	}
+	t.sweepAt = 2 * len(t.byResource)
+}
+
+// drop forgets a token that was refused. If it was young and wider than needed,
+// its width was the reason.
+func (t *tokens) drop(b *bearer, want scopes) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(b.asked) > len(want) && time.Now().Before(b.half) && time.Since(b.fetched) < 10*time.Second {
+		t.narrow = true
+	}
+	for _, resource := range b.resources() {
+		t.byResource[resource] = slices.DeleteFunc(t.byResource[resource], func(o *bearer) bool { return o == b })
+	}
+}
+
+func (b *bearer) resources() []string {
+	var all []string
+	for _, a := range b.asked {
+		all = append(all, a.resource)
+	}
+	return slices.Compact(all)
+}
+
+// deniedTo reports whether the token's own claims say that it does not allow want.
+func (b *bearer) deniedTo(want scopes) bool {
+	return b != nil && b.granted != nil && !b.granted.covers(want)
+}
+
+var errNoToken = errors.New("the token service's answer holds no usable token")
+
+// grants reads the claims of a JWT without verifying them: they are for wording
+// and fallbacks, the host decides. It returns nil for an opaque token.
+func grants(token string) scopes {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
+	if err != nil {
+		return nil
+	}
+	var claims struct {
+		Access []struct {
+			Type, Name string
+			Actions    []string
+		} `json:"access"`
+	}
+	if json.Unmarshal(raw, &claims) != nil || claims.Access == nil {
+		return nil
+	}
+	all := scopes{}
+	for _, a := range claims.Access {
+		for _, action := range a.Actions {
+			all = append(all, access{a.Type + ":" + a.Name, action})
+			if action == "*" {
+				all = append(all, access{a.Type + ":" + a.Name, "pull"}, access{a.Type + ":" + a.Name, "push"})
+			}
+		}
+	}
+	return newScopes(all...)
+}

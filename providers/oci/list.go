@@ -186,7 +186,7 @@ func (p *pager) query(last string) url.Values {
 func refusesPaging(err error) bool {
 	e, ok := errors.AsType[*providers.Error](err)
 	return ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusRequestedRangeNotSatisfiable ||
-		e.Code == "PAGINATION_NUMBER_INVALID")
+		e.Code == "PAGINATION_NUMBER_INVALID" || e.Code == "UNSUPPORTED")
 }
 
 func (p *pager) fetch(ctx context.Context) (names []string, link string, err error) {

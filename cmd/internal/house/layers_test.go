@@ -145,6 +145,7 @@ func TestOneFolderPerModule(t *testing.T) {
 		"github.com/spf13/cobra":                 {"cmd/internal/app", "cmd/transship-demo"},
 		"github.com/vbauerster/mpb":              {"cmd/internal/app"},
 		"golang.org/x/time":                      {"providers/limit", "providers/registrytest"},
+		"github.com/docker/cli":                  {"cmd/internal/app"},
 		"github.com/google/go-containerregistry": {"providers", "replicator", "state", "cmd"},
 		"golang.org/x/sync":                      {"providers", "replicator", "state", "cmd"},
 	}

@@ -1,0 +1,183 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/replicator/plan"
+)
+
+// An entry is a referrer as a fallback index lists it (OCI distribution-spec
+// v1.1, "Referrers Tag Schema"): with its artifact type and annotations.
+type entry struct {
+	MediaType    types.MediaType   `json:"mediaType"`
+	Digest       v1.Hash           `json:"digest"`
+	Size         int64             `json:"size"`
+	ArtifactType string            `json:"artifactType,omitempty"`
+	Annotations  map[string]string `json:"annotations,omitempty"`
+}
+
+// fallbacks are the entries to merge, by subject, in order.
+type fallbacks struct {
+	subjects []v1.Hash
+	of       map[v1.Hash][]entry
+}
+
+// list notes n for its subject's fallback index.
+func (w *work) list(ctx context.Context, n plan.Node, lists *fallbacks) error {
+	m, err := w.manifest(ctx, n)
+	if err != nil {
+		return err
+	}
+	c, err := providers.Parse(m)
+	if err != nil {
+		return onSide(Source, err)
+	}
+	if lists.of == nil {
+		lists.of = map[v1.Hash][]entry{}
+	}
+	if lists.of[n.Subject] == nil {
+		lists.subjects = append(lists.subjects, n.Subject)
+	}
+	lists.of[n.Subject] = append(lists.of[n.Subject], entry{
+		MediaType: n.MediaType, Digest: n.Digest, Size: int64(len(m.Raw)),
+		ArtifactType: c.ArtifactType, Annotations: c.Annotations})
+	return nil
+}
+
+func (w *work) mergeAll(ctx context.Context, lists fallbacks) error {
+	for _, subject := range lists.subjects {
+		if err := w.merge(ctx, subject, lists.of[subject]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// merge adds entries to subject's fallback index, one image at a time.
+func (w *work) merge(ctx context.Context, subject v1.Hash, add []entry) error {
+	h, at := w.to.host, spot{w.to.repo, subject}
+	for {
+		f, lead := join(&h.mu, h.merging, at, w)
+		if lead {
+			defer land(&h.mu, h.merging, at, f)
+			return onSide(Target, w.mergeLocked(ctx, subject, add))
+		}
+		// Whoever merges waits for no image.
+		if _, err := w.await(ctx, nil, f.done); err != nil {
+			return err
+		}
+	}
+}
+
+const merges = 5 // tries against others who write the same index
+
+// mergeLocked reads, adds, writes if nobody wrote meanwhile (as far as the host
+// can tell), and reads back: another writer may have been faster.
+func (w *work) mergeLocked(ctx context.Context, subject v1.Hash, add []entry) error {
+	tag := providers.FallbackTag(subject)
+	for range merges {
+		index, was, err := w.fallback(ctx, tag)
+		if err != nil {
+			return err
+		}
+		missing := index.lacks(add)
+		if len(missing) == 0 {
+			return nil
+		}
+		m, err := index.with(missing)
+		if err != nil {
+			return err
+		}
+		_, err = w.to.reg.PutManifest(ctx, w.to.repo, tag, m, providers.PutOptions{IfMatch: was})
+		switch {
+		case err == nil:
+			w.manifests.Add(1)
+		case providers.KindOf(err) != providers.Conflict:
+			return err
+		}
+	}
+	index, _, err := w.fallback(ctx, tag)
+	if err != nil || len(index.lacks(add)) == 0 {
+		return err
+	}
+	return &providers.Error{Kind: providers.Conflict, Op: "merge referrers", Ref: w.target().String() + ":" + tag,
+		Hint: "something else keeps writing this tag; the next pass tries again", Err: errors.New("another writer was faster each time")}
+}
+
+// An index is a fallback index. Entries and fields that we do not know are kept
+// as they are.
+type index struct {
+	fields  map[string]json.RawMessage
+	entries []json.RawMessage
+	has     map[v1.Hash]bool
+}
+
+// fallback reads the index under tag and its digest; one that does not exist is empty.
+func (w *work) fallback(ctx context.Context, tag string) (index, v1.Hash, error) {
+	empty := index{has: map[v1.Hash]bool{}, fields: map[string]json.RawMessage{
+		"schemaVersion": json.RawMessage("2"), "mediaType": json.RawMessage(`"` + types.OCIImageIndex + `"`)}}
+	m, err := w.to.reg.Manifest(ctx, w.to.repo, tag)
+	if providers.KindOf(err) == providers.NotFound {
+		return empty, v1.Hash{}, nil
+	}
+	if err != nil {
+		return empty, v1.Hash{}, err
+	}
+	if m.MediaType != types.OCIImageIndex {
+		return empty, m.Digest, &providers.Error{Kind: providers.Invalid, Op: "merge referrers",
+			Ref: w.target().String() + ":" + tag, Hint: "the tag is reserved for referrers: move it at the target",
+			Err: fmt.Errorf("it is %s, no image index", m.MediaType)}
+	}
+	ix, err := parseIndex(m)
+	return ix, m.Digest, err
+}
+
+func parseIndex(m providers.Manifest) (index, error) {
+	c, err := providers.Parse(m)
+	if err != nil {
+		return index{}, err
+	}
+	ix := index{has: map[v1.Hash]bool{}}
+	for _, d := range c.Children {
+		ix.has[d.Digest] = true
+	}
+	if err := json.Unmarshal(m.Raw, &ix.fields); err != nil {
+		return ix, err
+	}
+	if raw := ix.fields["manifests"]; raw != nil {
+		err = json.Unmarshal(raw, &ix.entries)
+	}
+	return ix, err
+}
+
+func (ix index) lacks(add []entry) []entry {
+	return slices.DeleteFunc(slices.Clone(add), func(e entry) bool { return ix.has[e.Digest] })
+}
+
+func (ix index) with(add []entry) (providers.Manifest, error) {
+	all := slices.Clone(ix.entries)
+	for _, e := range add {
+		raw, err := json.Marshal(e)
+		if err != nil {
+			return providers.Manifest{}, err
+		}
+		all = append(all, raw)
+	}
+	list, err := json.Marshal(all)
+	if err != nil {
+		return providers.Manifest{}, err
+	}
+	ix.fields["manifests"] = list
+	raw, err := json.Marshal(ix.fields)
+	digest, _, hashErr := v1.SHA256(bytes.NewReader(raw))
+	return providers.Manifest{MediaType: types.OCIImageIndex, Digest: digest, Raw: raw}, errors.Join(err, hashErr)
+}

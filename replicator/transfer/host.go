@@ -1,0 +1,224 @@
+package transfer
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/state"
+)
+
+const (
+	learnedFor = 7 * 24 * time.Hour // what trying has told of a host is tried again after this
+	refusedFor = 24 * time.Hour
+	enough     = 5       // different refused pairs, with no success, make a host mountless
+	mostFacts  = 200_000 // per host; beyond, those of earlier images are dropped (state has them)
+)
+
+// A spot is content in a repository of one host.
+type spot struct {
+	repo   string
+	digest v1.Hash
+}
+
+// A pair is a mount's two repositories.
+type pair struct{ from, to string }
+
+// A host is what is in flight at one registry, and what this process has seen
+// there. Shared by all runs.
+type host struct {
+	name    string
+	slots   chan struct{} // images side by side
+	streams chan struct{} // one upload past the spool at a time: see stream.go
+	trips   *trips
+
+	mu       sync.Mutex
+	held     map[spot]bool        // seen to be there
+	origin   map[v1.Hash]*landing // where a blob first arrived: the one repository to mount it from
+	bringing map[spot]*flight     // blobs on their way to a repository
+	sending  map[v1.Hash]*flight  // blobs on their way to the host
+	putting  map[spot]*flight     // manifests being put by digest
+	merging  map[spot]*flight     // fallback indexes being merged, by subject
+
+	refused   map[pair]time.Time // until when
+	misses    map[pair]bool      // refused in this process
+	mounted   bool               // a mount has worked
+	mountless bool
+	uploads   map[spot]*providers.Session
+	loaded    bool
+	told      map[string]bool // capabilities that this process has reported
+}
+
+func (t *Transfer) hostOf(reg providers.Registry) *host {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := t.hosts[reg.Host()]
+	if h == nil {
+		h = &host{
+			name: reg.Host(), slots: make(chan struct{}, t.opts.Width), streams: make(chan struct{}, 1),
+			trips: newTrips(reg.Host(), t.opts.Now),
+			held:  map[spot]bool{}, origin: map[v1.Hash]*landing{},
+			bringing: map[spot]*flight{}, sending: map[v1.Hash]*flight{}, putting: map[spot]*flight{},
+			merging: map[spot]*flight{}, refused: map[pair]time.Time{}, misses: map[pair]bool{},
+			uploads: map[spot]*providers.Session{}, told: map[string]bool{},
+		}
+		t.hosts[reg.Host()] = h
+	}
+	return h
+}
+
+// learn takes over what state knows of the host, and returns its capabilities.
+// State that fails to answer costs requests only.
+func (h *host) learn(ctx context.Context, t *Transfer, reg providers.Registry) (providers.Caps, error) {
+	caps, err := reg.Caps(ctx)
+	if err != nil {
+		return caps, err
+	}
+	now := t.opts.Now()
+	learned, err := t.opts.State.Learned(ctx, h.name, now.Add(-learnedFor))
+	t.warn("read capabilities", err)
+	facts := map[string]providers.Tri{}
+	for name, yes := range learned {
+		facts[name] = tri(yes)
+	}
+	refusals, err := t.opts.State.Refusals(ctx, h.name, now)
+	t.warn("read refused mounts", err)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range refusals {
+		h.refused[pair{r.From, r.To}] = r.Until
+	}
+	caps = caps.With(facts)
+	h.mounted = h.mounted || caps.Mount == providers.Yes
+	if !h.loaded && caps.Chunks == providers.Yes {
+		h.loaded = true
+		open, err := t.opts.State.Uploads(ctx, h.name)
+		t.warn("read open uploads", err)
+		for _, u := range open {
+			h.uploads[spot{u.Repo.Name, u.Digest}] = &providers.Session{Location: u.Location, Committed: u.Committed, Started: u.Started}
+		}
+	}
+	return caps, nil
+}
+
+func tri(yes bool) providers.Tri {
+	if yes {
+		return providers.Yes
+	}
+	return providers.No
+}
+
+// tell records what trying has told of a capability, once per process and answer.
+func (h *host) tell(ctx context.Context, t *Transfer, capability string, yes bool) {
+	h.mu.Lock()
+	was, told := h.told[capability]
+	h.told[capability] = yes
+	h.mu.Unlock()
+	if !told || was != yes {
+		t.warn("learn "+capability, t.opts.State.Learn(ctx, h.name, capability, yes, t.opts.Now()))
+	}
+}
+
+// warn logs a failure of state: nothing depends on it but speed.
+func (t *Transfer) warn(what string, err error) {
+	if err != nil {
+		t.opts.Logger.Warn("state: "+what, "err", err)
+	}
+}
+
+// holds reports whether this process has seen digest in repo.
+func (h *host) holds(at spot) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.held[at]
+}
+
+// A landing is where a blob first arrived in this process, and by whom.
+type landing struct {
+	repo  string
+	by    *work
+	named bool          // a manifest that names it has been put
+	open  chan struct{} // closed when named, or when by has come to its end
+	shut  bool
+}
+
+// landed records that digest is in w's repository.
+func (h *host) landed(w *work, digest v1.Hash) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.held) > mostFacts {
+		clear(h.held)
+	}
+	h.held[spot{w.to.repo, digest}] = true
+	if h.origin[digest] != nil {
+		return
+	}
+	if len(h.origin) > mostFacts {
+		for d, l := range h.origin {
+			if l.shut {
+				delete(h.origin, d)
+			}
+		}
+	}
+	h.origin[digest] = &landing{repo: w.to.repo, by: w, open: make(chan struct{})}
+	w.mine = append(w.mine, digest)
+}
+
+// named records that a manifest in repo names digests: from now on they can be
+// mounted everywhere.
+func (h *host) named(repo string, digests []v1.Hash) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, d := range digests {
+		if l := h.origin[d]; l != nil && l.repo == repo {
+			l.named = true
+			l.close()
+		}
+	}
+}
+
+// leave ends the waiting for w, which has come to its end.
+func (h *host) leave(w *work) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, d := range w.mine {
+		if l := h.origin[d]; l != nil && l.by == w {
+			l.close()
+			l.by = nil
+		}
+	}
+}
+
+func (l *landing) close() {
+	if !l.shut {
+		l.shut = true
+		close(l.open)
+	}
+}
+
+// from returns where digest may be mounted from, nil if this process does not know.
+func (h *host) from(digest v1.Hash, repo string) *landing {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if l := h.origin[digest]; l != nil && l.repo != repo {
+		return l
+	}
+	return nil
+}
+
+// forget drops the belief that repo holds digests, here and in state.
+func (h *host) forget(ctx context.Context, t *Transfer, repo string, digests ...v1.Hash) {
+	h.mu.Lock()
+	for _, d := range digests {
+		delete(h.held, spot{repo, d})
+		if l := h.origin[d]; l != nil && l.repo == repo {
+			l.close()
+			delete(h.origin, d)
+		}
+	}
+	h.mu.Unlock()
+	t.warn("forget content", t.opts.State.Forget(ctx, state.Repo{Host: h.name, Name: repo}, digests))
+}

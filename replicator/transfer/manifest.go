@@ -1,0 +1,256 @@
+package transfer
+
+import (
+	"context"
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/replicator/plan"
+)
+
+// putDigest puts n under its digest, once however many images want it at the
+// same time. Listed is as for putNode.
+func (w *work) putDigest(ctx context.Context, n plan.Node) (listed bool, err error) {
+	h, at := w.to.host, spot{w.to.repo, n.Digest}
+	for !h.holds(at) {
+		f, lead := join(&h.mu, h.putting, at, w)
+		if lead {
+			listed, err := w.putNode(ctx, n, n.Digest.String())
+			land(&h.mu, h.putting, at, f)
+			return listed, err
+		}
+		// Mending may wait for other images, and a put may mend.
+		waited, err := w.await(ctx, f.by, f.done)
+		if err != nil {
+			return false, err
+		}
+		if !waited {
+			return w.putNode(ctx, n, n.Digest.String())
+		}
+	}
+	w.have(n.Digest, n.Size)
+	return n.Subject.Hex == "" || !h.unlisting(), nil
+}
+
+// unlisting reports whether the host has shown that it lists no referrers.
+func (h *host) unlisting() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	lists, told := h.told[providers.CapReferrers]
+	return told && !lists
+}
+
+// putNode puts n under ref, a tag or its digest. If the target misses something
+// that n names, what is believed to be there is looked at again, brought, and n
+// is put once more. Listed is false if n has a subject and the target did not
+// say that it will list it.
+func (w *work) putNode(ctx context.Context, n plan.Node, ref string) (listed bool, err error) {
+	m, err := w.manifest(ctx, n)
+	if err != nil {
+		return false, err
+	}
+	receipt, err := w.putRef(ctx, ref, m)
+	if providers.KindOf(err) == providers.Incomplete {
+		w.t.opts.Progress.Retry(w.plan.Target, "the target misses something that a manifest names")
+		if err := w.heal(ctx, n, m); err != nil {
+			return false, err
+		}
+		if receipt, err = w.putRef(ctx, ref, m); providers.KindOf(err) == providers.Incomplete {
+			err = w.sparse(ctx, n, m, err)
+		}
+	}
+	if err != nil {
+		return false, err
+	}
+	w.arrived(n, ref)
+	return w.listed(ctx, n, receipt), nil
+}
+
+// putRef is one PUT. That the target has the very digest under a tag which cannot
+// be moved is success.
+func (w *work) putRef(ctx context.Context, ref string, m providers.Manifest) (providers.Receipt, error) {
+	receipt, err := w.to.reg.PutManifest(ctx, w.to.repo, ref, m, providers.PutOptions{})
+	if err == nil {
+		w.manifests.Add(1)
+		return receipt, nil
+	}
+	if providers.KindOf(err) != providers.Conflict {
+		return receipt, onSide(Target, err)
+	}
+	there, headErr := w.to.reg.Head(ctx, w.to.repo, ref)
+	switch {
+	case headErr == nil && there.Digest == m.Digest:
+		return providers.Receipt{Subject: subjectOf(m)}, nil
+	case headErr == nil:
+		err = hinted(fmt.Errorf("%w (it names %s)", err, there.Digest), "the tag is immutable or locked at the target: unlock it there, or set onConflict: keep")
+	}
+	return receipt, onSide(Target, err)
+}
+
+func subjectOf(m providers.Manifest) v1.Hash {
+	if c, err := providers.Parse(m); err == nil && c.Subject != nil {
+		return c.Subject.Digest
+	}
+	return v1.Hash{}
+}
+
+// arrived notes that the target holds n.
+func (w *work) arrived(n plan.Node, ref string) {
+	h := w.to.host
+	h.mu.Lock()
+	h.held[spot{w.to.repo, n.Digest}] = true
+	h.mu.Unlock()
+	var names []v1.Hash
+	for _, b := range n.Blobs {
+		names = append(names, b.Digest)
+	}
+	h.named(w.to.repo, names)
+	if ref != n.Digest.String() && n.Digest == w.img.Root.Digest {
+		return // noted once for all tags
+	}
+	w.have(n.Digest, n.Size)
+}
+
+// listed reports whether the target will list n as a referrer, and remembers
+// what its answer says about its referrers API.
+func (w *work) listed(ctx context.Context, n plan.Node, receipt providers.Receipt) bool {
+	if n.Subject.Hex == "" {
+		return true
+	}
+	yes := receipt.Subject == n.Subject
+	if w.to.caps.Referrers == providers.Maybe || !yes {
+		w.to.host.tell(ctx, w.t, providers.CapReferrers, yes)
+	}
+	return yes
+}
+
+// manifest returns n's bytes: rewritten, kept by the survey, or from the source.
+func (w *work) manifest(ctx context.Context, n plan.Node) (providers.Manifest, error) {
+	m := providers.Manifest{MediaType: n.MediaType, Digest: n.Digest, Raw: n.Raw}
+	if len(m.Raw) > 0 {
+		return m, nil
+	}
+	if raw, ok := w.t.spool.Bytes(n.Digest, providers.MaxManifest); ok {
+		m.Raw = raw
+		return m, nil
+	}
+	read, err := w.from.Manifest(ctx, w.img.From.Repo, n.Digest.String())
+	if err != nil {
+		return m, onSide(Source, gone(err))
+	}
+	if read.Digest != n.Digest {
+		return m, onSide(Source, &providers.Error{Kind: providers.Invalid, Op: "read manifest",
+			Ref: ref(w.from.Host(), w.img.From.Repo, n.Digest), Err: fmt.Errorf("got %s", read.Digest)})
+	}
+	w.t.Keep(read)
+	m.Raw = read.Raw
+	return m, nil
+}
+
+// heal brings what the target misses of n, trusting nothing that is remembered.
+func (w *work) heal(ctx context.Context, n plan.Node, m providers.Manifest) error {
+	n, err := w.expand(n, m)
+	if err != nil {
+		return err
+	}
+	doubted := make([]v1.Hash, 0, len(n.Blobs)+len(n.Children))
+	for _, b := range n.Blobs {
+		doubted = append(doubted, b.Digest)
+	}
+	for _, c := range n.Children {
+		doubted = append(doubted, c.Digest)
+	}
+	w.to.host.forget(ctx, w.t, w.to.repo, doubted...)
+	for _, b := range n.Blobs {
+		if b.Have != plan.Foreign {
+			if err := w.healBlob(ctx, b); err != nil {
+				return err
+			}
+		}
+	}
+	for _, c := range n.Children {
+		if err := w.healChild(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expand fills in what the plan left out because it was thought to be there.
+func (w *work) expand(n plan.Node, m providers.Manifest) (plan.Node, error) {
+	c, err := providers.Parse(m)
+	if err != nil {
+		return n, onSide(Source, err)
+	}
+	if len(n.Blobs) == 0 {
+		for _, d := range c.Blobs() {
+			b := plan.Blob{Descriptor: d, Have: plan.Upload}
+			if providers.Foreign(d) {
+				b.Have = plan.Foreign
+			}
+			n.Blobs = append(n.Blobs, b)
+		}
+	}
+	if len(n.Children) == 0 {
+		for _, d := range c.Children {
+			n.Children = append(n.Children, plan.Node{Descriptor: d})
+		}
+	}
+	return n, nil
+}
+
+func (w *work) healBlob(ctx context.Context, b plan.Blob) error {
+	_, err := w.to.reg.Stat(ctx, w.to.repo, b.Digest)
+	switch {
+	case err == nil:
+		w.to.host.landed(w, b.Digest)
+		return nil
+	case providers.KindOf(err) != providers.NotFound:
+		return onSide(Target, err)
+	}
+	b.Have = plan.Upload
+	return w.place(ctx, b)
+}
+
+func (w *work) healChild(ctx context.Context, c plan.Node) error {
+	_, err := w.to.reg.Head(ctx, w.to.repo, c.Digest.String())
+	switch {
+	case err == nil:
+		return nil
+	case providers.KindOf(err) != providers.NotFound:
+		return onSide(Target, err)
+	}
+	m, err := w.manifest(ctx, c)
+	if err != nil {
+		return err
+	}
+	if c, err = w.expand(c, m); err != nil {
+		return err
+	}
+	c.Here = false
+	var all []plan.Blob
+	collect(plan.Node{Blobs: c.Blobs}, map[v1.Hash]bool{}, &all)
+	if err := w.blobs(ctx, all); err != nil {
+		return err
+	}
+	for _, below := range c.Children {
+		if err := w.healChild(ctx, below); err != nil {
+			return err
+		}
+	}
+	_, err = w.putDigest(ctx, c)
+	return err
+}
+
+// sparse explains a second refusal: where children were left out on purpose, the
+// target takes no index without them.
+func (w *work) sparse(ctx context.Context, n plan.Node, m providers.Manifest, err error) error {
+	c, parseErr := providers.Parse(m)
+	if parseErr != nil || len(n.Children) == 0 || len(n.Children) >= len(c.Children) {
+		return err
+	}
+	w.to.host.tell(ctx, w.t, providers.CapSparse, false)
+	return onSide(Target, hinted(err, "the target takes no index whose children are missing: use platforms.mode: rewrite"))
+}

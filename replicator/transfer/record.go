@@ -1,0 +1,114 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/transship/transship/replicator/plan"
+	"github.com/transship/transship/state"
+)
+
+// A tally counts what one image costs.
+type tally struct {
+	manifests, sent, mounted, present        atomic.Int64
+	bytesRead, reread, bytesSent, bytesSaved atomic.Int64
+}
+
+func (t *tally) figures() state.Figures {
+	return state.Figures{
+		Manifests: t.manifests.Load(), BlobsSent: t.sent.Load(), Mounted: t.mounted.Load(),
+		Present: t.present.Load(), BytesRead: t.bytesRead.Load(), BytesRead2: t.reread.Load(),
+		BytesSent: t.bytesSent.Load(), BytesSaved: t.bytesSaved.Load(),
+	}
+}
+
+const (
+	flushRows  = 500
+	flushAfter = 2 * time.Second
+)
+
+// have notes that the target repository holds digest. What is noted is given to
+// state in batches, so that after a crash little is looked for again.
+func (w *work) have(digest v1.Hash, size int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.present = append(w.present, state.Present{Digest: digest, Size: max(size, 0)})
+}
+
+// flush gives state what is noted, if it is much or old enough.
+func (w *work) flush(ctx context.Context) {
+	now := w.t.opts.Now()
+	w.mu.Lock()
+	if w.flushed.IsZero() {
+		w.flushed = now
+	}
+	due := len(w.present) >= flushRows || now.Sub(w.flushed) >= flushAfter
+	var rows []state.Present
+	if due {
+		rows, w.present, w.flushed = w.present, nil, now
+	}
+	w.mu.Unlock()
+	if len(rows) > 0 {
+		w.t.warn("record content", w.t.opts.State.Put(context.WithoutCancel(ctx), state.Record{Repo: w.target(), Present: rows}))
+	}
+}
+
+func (w *work) target() state.Repo {
+	return state.Repo{Host: w.to.host.name, Name: w.to.repo}
+}
+
+// tagged notes that the root has been put under tag.
+func (w *work) tagged(tag plan.Tag) {
+	now, root := w.t.opts.Now(), w.img.Root
+	rec := state.TargetTag{
+		Name: tag.Name, Rule: w.img.Rule, Selection: w.img.Selection,
+		Source: root.Source, Digest: root.Digest, PutAt: now, VerifiedAt: now,
+	}
+	if rec.Source.Hex == "" {
+		rec.Source = root.Digest
+	}
+	if tag.Why == plan.Restore {
+		rec.RestoredAt, rec.Restored = now, root.Digest
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.put = append(w.put, rec)
+}
+
+// right notes a tag that names the root already.
+func (w *work) right(tag plan.Tag) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen = append(w.seen, tag.Name)
+}
+
+// record gives state, in one transaction, the tags and what is not yet flushed.
+func (w *work) record(ctx context.Context) {
+	if w.to == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.put) > 0 || len(w.present) > 0 {
+		w.t.warn("record image", w.t.opts.State.Put(ctx, state.Record{Repo: w.target(), Tags: w.put, Present: w.present}))
+		w.present = nil
+	}
+	if len(w.seen) > 0 {
+		w.t.warn("record verification", w.t.opts.State.Verified(ctx, w.target(), w.t.opts.Now(), w.seen))
+	}
+}
+
+func (w *work) result(err error) Result {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f := w.figures()
+	f.Copied = int64(len(w.put))
+	if err != nil && !errors.Is(err, ErrInterrupted) {
+		f.Failed = 1
+	}
+	return Result{Target: w.plan.Target, Image: *w.img, Figures: f, Put: w.put, Err: err, Side: sideOf(err)}
+}

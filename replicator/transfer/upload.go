@@ -1,0 +1,171 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/replicator/plan"
+	"github.com/transship/transship/replicator/transfer/spool"
+	"github.com/transship/transship/state"
+)
+
+// largeUpload is the size in bytes from which an open session is kept in state.
+const largeUpload = 64 << 20
+
+// upload sends b, going on from s or from a session that an earlier run left.
+// Wrong bytes from the source are read afresh once; bytes that had to make room
+// in the spool, or never fit, go past it.
+func (w *work) upload(ctx context.Context, b plan.Blob, s *providers.Session) error {
+	if b.Size < 0 {
+		size, err := w.from.Stat(ctx, w.img.From.Repo, b.Digest)
+		if err != nil {
+			return onSide(Source, gone(err))
+		}
+		b.Size = size
+	}
+	o := w.origin(b)
+	if s == nil {
+		s = w.resumable(b.Descriptor)
+	}
+	s, err := w.send(ctx, o, s)
+	if wrongBytes(err) {
+		w.t.opts.Progress.Retry(w.plan.Target, "wrong bytes from the source")
+		o.distrust()
+		s, err = w.send(ctx, o, nil)
+	}
+	if errors.Is(err, spool.ErrLost) || errors.Is(err, spool.ErrTooLarge) || errors.Is(err, spool.ErrNoRoom) {
+		s, err = w.stream(ctx, o, s)
+	}
+	w.settle(ctx, b.Descriptor, s, err)
+	return named(err, o)
+}
+
+// send uploads through the spool. It returns the session to go on from.
+func (w *work) send(ctx context.Context, o *origin, s *providers.Session) (*providers.Session, error) {
+	claim, err := w.t.spool.Claim(ctx, o.desc, w.to.host.name, o)
+	if err != nil {
+		return s, err
+	}
+	defer func() {
+		claim.Release()
+		if from, ok := claim.Source().(*origin); ok {
+			from.take(w)
+		}
+	}()
+	ready := claim.Begin
+	if w.late() {
+		ready = claim.Whole
+	}
+	if err := ready(); err != nil {
+		return s, w.readError(ctx, err)
+	}
+	s, err = w.to.reg.Put(ctx, w.to.repo, o.desc, &sentBody{claim, w}, s)
+	if err == nil {
+		return nil, nil
+	}
+	if bad := claim.Err(); bad != nil {
+		return s, w.readError(ctx, bad)
+	}
+	if claim.Slow() && providers.KindOf(err).Retryable() && ctx.Err() == nil {
+		return w.sendWhole(ctx, o, claim, s) // the source may have kept the target waiting
+	}
+	return s, onSide(Target, err)
+}
+
+// sendWhole tries once more, when the spool has it all.
+func (w *work) sendWhole(ctx context.Context, o *origin, claim *spool.Claim, s *providers.Session) (*providers.Session, error) {
+	if err := claim.Whole(); err != nil {
+		return s, w.readError(ctx, err)
+	}
+	w.t.opts.Progress.Retry(w.plan.Target, "upload broke while the source was read")
+	s, err := w.to.reg.Put(ctx, w.to.repo, o.desc, &sentBody{claim, w}, s)
+	if err == nil {
+		return nil, nil
+	}
+	if bad := claim.Err(); bad != nil {
+		return s, w.readError(ctx, bad)
+	}
+	return s, onSide(Target, err)
+}
+
+// readError tells the source's failures from the spool's and from our own stop.
+func (w *work) readError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if errors.Is(err, spool.ErrLost) || errors.Is(err, spool.ErrNoRoom) {
+		return err
+	}
+	return onSide(Source, err)
+}
+
+// named makes of a mismatch what people can act on.
+func named(err error, o *origin) error {
+	wrong, ok := errors.AsType[*spool.Mismatch](err)
+	if !ok {
+		return err
+	}
+	return &sided{Source, &providers.Error{Kind: providers.Invalid, Op: "read blob", Ref: wrong.From,
+		Hint: "the source holds damaged content: push the image again there, or exclude its tag", Err: err}}
+}
+
+// wrongBytes reports whether the source gave something else than the digest names.
+func wrongBytes(err error) bool {
+	_, wrong := errors.AsType[*spool.Mismatch](err)
+	return wrong || sideOf(err) == Source && providers.KindOf(err) == providers.Invalid
+}
+
+// resumable returns the session that an earlier run left open for desc.
+func (w *work) resumable(desc v1.Descriptor) *providers.Session {
+	if w.to.caps.Chunks != providers.Yes || desc.Size < largeUpload {
+		return nil
+	}
+	h := w.to.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.uploads[spot{w.to.repo, desc.Digest}]
+}
+
+// settle keeps the session of an upload that broke off, and drops that of one
+// which is done or cannot be gone on with.
+func (w *work) settle(ctx context.Context, desc v1.Descriptor, s *providers.Session, err error) {
+	if w.to.caps.Chunks != providers.Yes || desc.Size < largeUpload {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	h, at := w.to.host, spot{w.to.repo, desc.Digest}
+	h.mu.Lock()
+	had := h.uploads[at] != nil
+	keep := err != nil && s != nil && !wrongBytes(err)
+	if delete(h.uploads, at); keep {
+		h.uploads[at] = s
+	}
+	h.mu.Unlock()
+	switch {
+	case keep:
+		w.t.warn("record open upload", w.t.opts.State.SaveUpload(ctx, state.Upload{
+			Repo: w.target(), Digest: desc.Digest, Location: s.Location, Committed: s.Committed, Started: s.Started}))
+	case had:
+		w.t.warn("drop open upload", w.t.opts.State.DropUpload(ctx, w.target(), desc.Digest))
+	}
+}
+
+// sentBody counts what an upload takes.
+type sentBody struct {
+	io.ReaderAt
+	w *work
+}
+
+func (b *sentBody) ReadAt(p []byte, off int64) (int, error) {
+	n, err := b.ReaderAt.ReadAt(p, off)
+	if n > 0 {
+		b.w.bytesSent.Add(int64(n))
+		b.w.t.opts.Progress.Sent(b.w.plan.Target, int64(n))
+	}
+	return n, err
+}

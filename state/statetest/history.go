@@ -1,0 +1,120 @@
+package statetest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/transship/transship/state"
+)
+
+func testPasses(t *testing.T, s state.Store) {
+	ctx := t.Context()
+	equal(t, "none", must(s.Passes(ctx, "", 5))(t), []state.Pass(nil))
+	p := state.Pass{Rule: "apps", Trigger: "cli", Started: at(1)}
+	p.ID = must(s.BeginPass(ctx, p))(t)
+	q := state.Pass{Rule: "base", Trigger: "schedule", Started: at(2)}
+	q.ID = must(s.BeginPass(ctx, q))(t)
+	p.Outcome, q.Outcome = state.Running, state.Running
+	equal(t, "running, newest first", must(s.Passes(ctx, "", 5))(t), []state.Pass{q, p})
+
+	p.Ended, p.Outcome, p.Error = at(3), state.Partly, "one failed"
+	p.Figures = state.Figures{Tags: 1, InStep: 2, Copied: 3, Failed: 4, Kept: 5, Manifests: 6, BlobsSent: 7,
+		Mounted: 8, Present: 9, BytesRead: 10, BytesRead2: 11, BytesSent: 1 << 50, BytesSaved: 13}
+	renamed := p
+	renamed.Rule, renamed.Trigger, renamed.Started = "ignored", "ignored", at(99)
+	check(t, s.EndPass(ctx, renamed))
+	equal(t, "ended", must(s.Passes(ctx, "apps", 5))(t), []state.Pass{p})
+	equal(t, "limited", must(s.Passes(ctx, "", 1))(t), []state.Pass{q})
+	equal(t, "no limit", len(must(s.Passes(ctx, "", 0))(t)), 2)
+	equal(t, "unknown rule", must(s.Passes(ctx, "never", 5))(t), []state.Pass(nil))
+	if err := s.EndPass(ctx, state.Pass{ID: q.ID + 99, Ended: at(4)}); err == nil {
+		t.Error("a pass ended that never began")
+	}
+}
+
+func testPrune(t *testing.T, s state.Store) {
+	ctx := t.Context()
+	const old = 1203
+	for i := range old + 2 {
+		p := state.Pass{Rule: fmt.Sprint("r", i), Started: at(i)}
+		p.ID = must(s.BeginPass(ctx, p))(t)
+		if i == old+1 {
+			continue // runs on
+		}
+		p.Ended, p.Outcome = at(i), state.Succeeded
+		check(t, s.EndPass(ctx, p))
+	}
+	equal(t, "dropped", must(s.Prune(ctx, at(old)))(t), int64(old))
+	equal(t, "left", len(must(s.Passes(ctx, "", 0))(t)), 2)
+	equal(t, "once", must(s.Prune(ctx, at(old)))(t), int64(0))
+	equal(t, "but for the running one", must(s.Prune(ctx, at(old+99)))(t), int64(1))
+}
+
+func testStandings(t *testing.T, s state.Store) {
+	ctx := t.Context()
+	of := func(rule, source, target string) state.Standing {
+		return state.Standing{Rule: rule, Source: repo(source), Target: state.Repo{Host: "t.example", Name: target}, Surveyed: at(1)}
+	}
+	full := of("apps", "b", "x")
+	full.Pending, full.InStep, full.Behind, full.Failed, full.Conflict = at(2), 1, 2, 3, 4
+	full.Refused, full.Cooling, full.Gone, full.Complete = 5, 6, 7, true
+	list := []state.Standing{of("base", "a", "a"), full, of("apps", "z", "a"), of("apps", "a", "x")}
+	for _, st := range list {
+		check(t, s.SetStanding(ctx, st, nil))
+	}
+	equal(t, "sorted by rule, target, source", must(s.Standings(ctx, ""))(t), []state.Standing{list[2], list[3], full, list[0]})
+	equal(t, "of one rule", must(s.Standings(ctx, "base"))(t), list[:1])
+	full.Pending, full.Complete = at(0).AddDate(-1, 0, 0), false
+	check(t, s.SetStanding(ctx, full, nil))
+	equal(t, "replaced", must(s.Standings(ctx, "apps"))(t), []state.Standing{list[2], list[3], full})
+	equal(t, "unknown rule", must(s.Standings(ctx, "never"))(t), []state.Standing(nil))
+}
+
+func testItemsSince(t *testing.T, s state.Store) {
+	ctx := t.Context()
+	st := state.Standing{Rule: "apps", Source: repo("a"), Target: state.Repo{Host: "t.example", Name: "a"}, Surveyed: at(1)}
+	item := func(tag, kind string, since int) state.Item {
+		return state.Item{Rule: st.Rule, Target: st.Target, Tag: tag, Kind: kind, Reason: "because", Hint: "try", Since: at(since)}
+	}
+	other := st
+	other.Target.Name, other.Rule = "b", "base"
+	check(t, s.SetStanding(ctx, other, []state.Item{{Rule: "base", Target: other.Target, Tag: "v1", Kind: "failed"}}))
+	check(t, s.SetStanding(ctx, st, []state.Item{item("v2", "failed", 1), item("v1", "conflict", 2)}))
+	equal(t, "sorted by tag", must(s.Items(ctx, "apps", 9))(t), []state.Item{item("v1", "conflict", 2), item("v2", "failed", 1)})
+
+	changed := item("v2", "failed", 9)
+	changed.Reason = "another"
+	check(t, s.SetStanding(ctx, st, []state.Item{changed, item("v1", "refused", 9)}))
+	changed.Since = at(1)
+	equal(t, "since is kept while the kind stays", must(s.Items(ctx, "apps", 0))(t), []state.Item{item("v1", "refused", 9), changed})
+	equal(t, "limited", must(s.Items(ctx, "", 1))(t), []state.Item{item("v1", "refused", 9)})
+
+	all := must(s.Items(ctx, "", 0))(t)
+	equal(t, "of all rules", len(all), 3)
+	equal(t, "one without a time is as old as its survey", all[2].Since, at(1))
+
+	check(t, s.SetStanding(ctx, st, nil))
+	equal(t, "gone", must(s.Items(ctx, "apps", 0))(t), []state.Item(nil))
+	check(t, s.SetStanding(ctx, st, []state.Item{item("v2", "failed", 9)}))
+	equal(t, "and new when it is back", must(s.Items(ctx, "apps", 0))(t), []state.Item{item("v2", "failed", 9)})
+
+	var many []state.Item
+	for i := range 1100 {
+		many = append(many, item(fmt.Sprintf("v%04d", i), "failed", i))
+	}
+	check(t, s.SetStanding(ctx, st, many))
+	equal(t, "many", must(s.Items(ctx, "apps", 0))(t), many)
+}
+
+// What hosts say may be anything; it is shown, not refused.
+func testProse(t *testing.T, s state.Store) {
+	ctx := t.Context()
+	st := state.Standing{Rule: "apps", Source: repo("a"), Target: repo("b"), Surveyed: at(1)}
+	check(t, s.SetStanding(ctx, st, []state.Item{{Tag: "v1", Kind: "failed", Reason: "a\x00\xffb", Hint: "\x00"}}))
+	id := must(s.BeginPass(ctx, state.Pass{Rule: "apps"}))(t)
+	check(t, s.EndPass(ctx, state.Pass{ID: id, Ended: at(1), Error: "\xff\x00 said 'no'"}))
+	if e := must(s.Passes(ctx, "apps", 1))(t)[0].Error; !strings.HasSuffix(e, " said 'no'") {
+		t.Errorf("error %q", e)
+	}
+}

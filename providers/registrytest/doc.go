@@ -10,6 +10,7 @@
 //
 // Content comes from package content below; [Server.Load] puts it in without a
 // request. [Server.Verify] and [Equal] hold what a test did against what should be.
+// [Conformance] is the suite that defines a providers.Registry.
 //
 // # Design
 //

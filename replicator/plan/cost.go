@@ -4,24 +4,19 @@ import (
 	"iter"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-
-	"github.com/transship/transship/providers"
 )
 
-// share marks the blobs that an earlier image of p brings, and counts p's cost.
-func share(p *Plan, caps providers.Caps) {
-	first := map[v1.Hash]string{}
+// share marks the blobs that an earlier image brings to p's registry. first has
+// the repository that gets each digest first; it is added to.
+func share(p *Plan, first map[v1.Hash]string) {
 	for i := range p.Images {
 		for n := range p.Images[i].nodes() {
-			shareBlobs(n.Blobs, p.Target.Repo, first, caps)
+			shareBlobs(n.Blobs, p, first)
 		}
 	}
-	p.Cost = costOf(p, map[v1.Hash]bool{})
 }
 
-// shareBlobs marks what an earlier image brings to the registry, and notes in
-// first the repository that gets each of the others.
-func shareBlobs(blobs []Blob, repo string, first map[v1.Hash]string, caps providers.Caps) {
+func shareBlobs(blobs []Blob, p *Plan, first map[v1.Hash]string) {
 	for i := range blobs {
 		b := &blobs[i]
 		if b.Have != Upload {
@@ -30,66 +25,47 @@ func shareBlobs(blobs []Blob, repo string, first map[v1.Hash]string, caps provid
 		at, again := first[b.Digest]
 		switch {
 		case !again:
-			first[b.Digest] = repo
-		case at == repo || caps.Mount != providers.No:
+			first[b.Digest] = p.Target.Repo
+		case at == p.Target.Repo:
+			b.Have = Shared
+		case !p.Mountless:
 			b.Have, b.From = Shared, []string{at}
 		}
 	}
 }
 
 // Share marks in plans, which are those of one run in their order, the blobs
-// that an earlier plan brings to the same registry, and returns the cost of all.
-// caps tells what a registry of the policy can do, price its egress price in USD
-// per GB of 1e9 bytes. Plans are changed in place.
-func Share(plans []Plan, caps func(registry string) providers.Caps, price func(registry string) float64) Cost {
+// that an earlier plan brings to the same registry, and returns the cost of all
+// together. Plans are changed in place.
+func Share(plans []Plan) Cost {
 	first := map[string]map[v1.Hash]string{}
 	for i := range plans {
-		p := &plans[i]
-		registry := p.Target.Registry
+		registry := plans[i].Target.Registry
 		if first[registry] == nil {
 			first[registry] = map[v1.Hash]string{}
 		}
-		can := caps(registry)
-		for k := range p.Images {
-			for n := range p.Images[k].nodes() {
-				shareBlobs(n.Blobs, p.Target.Repo, first[registry], can)
-			}
-		}
+		share(&plans[i], first[registry])
 	}
-	return Totals(plans, price)
+	for i := range plans {
+		plans[i].Cost = Totals(plans[i : i+1])
+	}
+	return Totals(plans)
 }
 
-// Totals counts the cost of plans that are one run, and sets each plan's own.
-// Bytes to read are counted once over all of them; a plan's own cost counts them
-// for itself.
-func Totals(plans []Plan, price func(registry string) float64) Cost {
+// Totals counts the cost of plans that are one run: bytes to read are counted
+// once over all of them, by the price of the first that needs them.
+func Totals(plans []Plan) Cost {
 	var sum Cost
-	read, paid := map[v1.Hash]bool{}, map[v1.Hash]bool{}
+	read := map[v1.Hash]bool{}
 	for i := range plans {
-		p := &plans[i]
-		sum.add(costOf(p, read))
-		sum.Price += readPrice(p, paid, price)
-		p.Cost = costOf(p, map[v1.Hash]bool{})
-		p.Cost.Price = readPrice(p, map[v1.Hash]bool{}, price)
+		sum.addPlan(&plans[i], read)
 	}
 	return sum
 }
 
-func (c *Cost) add(d Cost) {
-	c.Tags += d.Tags
-	c.Manifests += d.Manifests
-	c.Uploads += d.Uploads
-	c.Mounts += d.Mounts
-	c.Present += d.Present
-	c.Bytes += d.Bytes
-	c.Saved += d.Saved
-	c.Read += d.Read
-}
-
-// costOf counts p, without reading again what read has; it adds to that.
-func costOf(p *Plan, read map[v1.Hash]bool) Cost {
-	var c Cost
-	put, blobs := map[v1.Hash]bool{}, map[v1.Hash]bool{}
+// addPlan counts p, without reading again what read has; it adds to that.
+func (c *Cost) addPlan(p *Plan, read map[v1.Hash]bool) {
+	put, placed := map[v1.Hash]bool{}, map[v1.Hash]bool{}
 	for i := range p.Images {
 		img := &p.Images[i]
 		for _, t := range img.Tags {
@@ -105,17 +81,16 @@ func costOf(p *Plan, read map[v1.Hash]bool) Cost {
 			}
 			put[n.Digest] = true
 			for _, b := range n.Blobs {
-				if !blobs[b.Digest] {
-					blobs[b.Digest] = true
-					c.blob(b, read)
+				if !placed[b.Digest] {
+					placed[b.Digest] = true
+					c.addBlob(b, p.Prices[img.From.Registry], read)
 				}
 			}
 		}
 	}
-	return c
 }
 
-func (c *Cost) blob(b Blob, read map[v1.Hash]bool) {
+func (c *Cost) addBlob(b Blob, price float64, read map[v1.Hash]bool) {
 	size := max(b.Size, 0)
 	switch b.Have {
 	case Here:
@@ -130,25 +105,9 @@ func (c *Cost) blob(b Blob, read map[v1.Hash]bool) {
 		if !read[b.Digest] {
 			read[b.Digest] = true
 			c.Read += size
+			c.Price += float64(size) / 1e9 * price
 		}
 	}
-}
-
-func readPrice(p *Plan, paid map[v1.Hash]bool, price func(registry string) float64) float64 {
-	var usd float64
-	for i := range p.Images {
-		img := &p.Images[i]
-		perGB := price(img.From.Registry)
-		for n := range img.nodes() {
-			for _, b := range n.Blobs {
-				if b.Have == Upload && !paid[b.Digest] {
-					paid[b.Digest] = true
-					usd += float64(max(b.Size, 0)) / 1e9 * perGB
-				}
-			}
-		}
-	}
-	return usd
 }
 
 // nodes yields the image's nodes in the order in which they are put: what is

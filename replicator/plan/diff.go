@@ -8,6 +8,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/transship/transship/policy"
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/state"
 )
@@ -218,7 +219,7 @@ func (j *judge) expected(w Want, known state.TargetTag, same bool) (v1.Hash, boo
 	if same {
 		return known.Digest, true
 	}
-	if !w.Rule.Rewrite {
+	if !w.Rule.rewrites() {
 		return w.Digest, true
 	}
 	n, trouble := j.tree(w, false).root(w.Digest)
@@ -235,7 +236,7 @@ func (j *judge) missing(g *group, w Want, known state.TargetTag, same bool) {
 	if same || known.Digest.Hex != "" && known.Digest == w.Digest {
 		why = Restore
 		again := known.Restored == known.Digest && j.f.At.Sub(known.RestoredAt) < 24*time.Hour
-		if w.Rule.OnGone == GoneLeave || again {
+		if w.Rule.OnGone == policy.Leave || again {
 			j.gone(w, known, again)
 			return
 		}
@@ -255,7 +256,7 @@ func (j *judge) gone(w Want, known state.TargetTag, again bool) {
 // differs judges a tag that the target has with another digest.
 func (j *judge) differs(g *group, w Want, now v1.Hash, known state.TargetTag, ours bool) {
 	moved := ours && known.Digest == now
-	keeps := w.Rule.OnConflict == ConflictKeep || w.Rule.OnConflict == ConflictFail
+	keeps := w.Rule.keeps()
 	why := Update
 	switch {
 	case !moved && keeps && ours:
@@ -297,5 +298,15 @@ func (j *judge) finish() {
 	if !j.want.needs().Empty() {
 		return
 	}
-	share(&j.plan, j.f.Target.Caps)
+	for p, s := range j.f.Sources {
+		if s.Price > 0 {
+			if j.plan.Prices == nil {
+				j.plan.Prices = map[string]float64{}
+			}
+			j.plan.Prices[p.Registry] = s.Price
+		}
+	}
+	j.plan.Mountless = j.f.Target.Caps.Mount == providers.No
+	share(&j.plan, map[v1.Hash]string{})
+	j.plan.Cost = Totals([]Plan{j.plan})
 }

@@ -8,8 +8,7 @@ import (
 	"testing"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
+	"github.com/transship/transship/policy"
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/state"
 )
@@ -78,8 +77,8 @@ func TestDiffConflict(t *testing.T) {
 		w.ours["v1"] = state.TargetTag{Name: "v1", Digest: w.repos["app"].tags["v1"], VerifiedAt: w.at}
 	}
 	vanish := func(w *world) { delete(w.repos["app"].tags, "v1") }
-	keep := func(w *world) { w.rule.OnConflict = ConflictKeep }
-	leave := func(w *world) { w.rule.OnGone = GoneLeave }
+	keep := func(w *world) { w.rule.OnConflict = policy.Keep }
+	leave := func(w *world) { w.rule.OnGone = policy.Leave }
 	immutable := func(w *world) { w.caps.Immutable = providers.Yes }
 	restored := func(w *world) {
 		k := w.ours["v1"]
@@ -136,25 +135,26 @@ func TestDiffMend(t *testing.T) {
 
 func TestDiffPlatforms(t *testing.T) {
 	const source = "v1=ix[m1(c1)@linux/amd64 m2(c2)@linux/arm64 m3(c3)@windows/amd64]"
-	linux := []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
+	linux := []policy.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
 	for _, tt := range []struct {
-		name    string
-		only    []v1.Platform
-		rewrite bool
-		sparse  providers.Tri
-		want    string
+		name   string
+		only   []policy.Platform
+		mode   policy.Mode
+		sparse providers.Tri
+		want   string
 	}{
-		{"sparse", linux, false, providers.Yes, "copy c1; put m1; copy c2; put m2; put ix as v1"},
-		{"sparse, not known", linux, false, providers.Maybe, "copy c1; put m1; copy c2; put m2; put ix as v1"},
-		{"sparse, refused", linux, false, providers.No, "refused v1"},
-		{"rewrite", linux, true, providers.No, "copy c1; put m1; copy c2; put m2; put rewritten ix as v1"},
-		{"all are selected", append(linux, v1.Platform{OS: "windows", Architecture: "amd64"}), true, providers.No,
+		{"sparse", linux, policy.Sparse, providers.Yes, "copy c1; put m1; copy c2; put m2; put ix as v1"},
+		{"sparse, not known", linux, policy.Sparse, providers.Maybe, "copy c1; put m1; copy c2; put m2; put ix as v1"},
+		{"sparse, refused", linux, policy.Sparse, providers.No, "refused v1"},
+		{"rewrite", linux, policy.Rewrite, providers.No, "copy c1; put m1; copy c2; put m2; put rewritten ix as v1"},
+		{"all are selected", append(linux, policy.Platform{OS: "windows", Architecture: "amd64"}), policy.Rewrite, providers.No,
 			"copy c1; put m1; copy c2; put m2; copy c3; put m3; put ix as v1"},
-		{"none is selected", []v1.Platform{{OS: "plan9", Architecture: "amd64"}}, true, providers.No, "skipped v1"},
+		{"none is selected", []policy.Platform{{OS: "plan9", Architecture: "amd64"}}, policy.Rewrite, providers.No, "skipped v1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, source, "")
-			w.rule.Platforms, w.rule.Rewrite, w.caps.SparseIndex = tt.only, tt.rewrite, tt.sparse
+			w.caps.SparseIndex = tt.sparse
+			w.rule.Platforms = policy.Platforms{Only: tt.only, Mode: tt.mode}
 			p := Diff(w.facts())
 			if got := w.steps(p); got != tt.want {
 				t.Errorf("got %s\nwant %s", got, tt.want)

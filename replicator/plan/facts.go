@@ -6,6 +6,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/transship/transship/policy"
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/state"
 )
@@ -35,35 +36,24 @@ type Want struct {
 // A Rule is what a plan needs to know of a rule for one target.
 type Rule struct {
 	Name          string
-	Selection     string        // fingerprint of what the rule selects of an image's content
-	Platforms     []v1.Platform // empty is all
-	Rewrite       bool          // make an index of what Platforms selects, instead of a sparse copy
-	MediaTypes    Filter        // of the roots
-	ArtifactTypes Filter        // of the roots, and of referrers
+	Selection     string // fingerprint of what the rule selects of an image's content
+	Platforms     policy.Platforms
+	MediaTypes    policy.TypeFilter // of the roots
+	ArtifactTypes policy.TypeFilter // of the roots, and of referrers
 	Referrers     bool
-	Recheck       time.Duration // an image's referrers are asked for again after this long
-	CopyForeign   bool          // send foreign layers too
-	VerifyEvery   time.Duration // a target's tag is looked at again after this long
-	OnConflict    OnConflict
-	OnGone        OnGone
+	Recheck       time.Duration     // an image's referrers are asked for again after this long
+	CopyForeign   bool              // send foreign layers too
+	VerifyEvery   time.Duration     // a target's tag is looked at again after this long
+	OnConflict    policy.OnConflict // "" is overwrite
+	OnGone        policy.OnGone     // "" is restore
 }
 
-// OnConflict says what happens to a target's tag that somebody else moved.
-type OnConflict string
+func (r *Rule) rewrites() bool {
+	return r.Platforms.Mode == policy.Rewrite && len(r.Platforms.Only) > 0
+}
 
-const (
-	ConflictOverwrite OnConflict = "overwrite" // the zero value means this too
-	ConflictKeep      OnConflict = "keep"
-	ConflictFail      OnConflict = "fail"
-)
-
-// OnGone says what happens to a tag that we put and that left the target.
-type OnGone string
-
-const (
-	GoneRestore OnGone = "restore" // the zero value means this too
-	GoneLeave   OnGone = "leave"
-)
+// keeps reports whether a target's tag that somebody else moved stays as it is.
+func (r *Rule) keeps() bool { return r.OnConflict == policy.Keep || r.OnConflict == policy.Fail }
 
 // A Target is what is known of the target repository.
 type Target struct {
@@ -91,6 +81,8 @@ type Target struct {
 // A Source is what was read of one source repository, for all its targets.
 type Source struct {
 	Place Place
+	// Price is what reading from it costs, in USD per GB of 1e9 bytes.
+	Price float64
 	// API is whether the registry answers the referrers API.
 	API providers.Tri
 	// Tags has the tags that carry referrers (cosign's and the fallback scheme's),

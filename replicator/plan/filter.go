@@ -1,32 +1,11 @@
 package plan
 
 import (
-	"path"
-	"slices"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/transship/transship/providers"
 )
-
-// A Filter takes names by patterns of [path.Match]: those that match one of
-// Include, or all if there is none, and none of Exclude.
-type Filter struct {
-	Include, Exclude []string
-}
-
-// Takes reports whether f takes name.
-func (f Filter) Takes(name string) bool {
-	match := func(pattern string) bool {
-		ok, err := path.Match(pattern, name)
-		return ok && err == nil
-	}
-	return (len(f.Include) == 0 || slices.ContainsFunc(f.Include, match)) &&
-		!slices.ContainsFunc(f.Exclude, match)
-}
-
-func (f Filter) empty() bool { return len(f.Include) == 0 && len(f.Exclude) == 0 }
 
 // The annotations with which BuildKit ties an attestation, as a sibling in the
 // index, to the image that it describes.
@@ -39,7 +18,7 @@ const (
 // whether that leaves some out. An entry without a platform, such as a nested
 // index, is no platform's image and is taken.
 func (r *Rule) selected(index []v1.Descriptor) (taken []v1.Descriptor, dropped bool) {
-	if len(r.Platforms) == 0 {
+	if len(r.Platforms.Only) == 0 {
 		return index, false
 	}
 	wanted := map[string]bool{}
@@ -62,30 +41,17 @@ func (r *Rule) takesPlatform(p *v1.Platform) bool {
 	if p == nil {
 		return true
 	}
-	return slices.ContainsFunc(r.Platforms, func(want v1.Platform) bool { return platformMatches(want, *p) })
-}
-
-// platformMatches reports whether p is what want asks for. A part that want
-// leaves open matches anything; linux/arm64 and linux/arm64/v8 are the same.
-func platformMatches(want, p v1.Platform) bool {
-	variant := func(p v1.Platform) string {
-		if p.Architecture == "arm64" && p.Variant == "v8" {
-			return ""
-		}
-		return p.Variant
-	}
-	return want.OS == p.OS && want.Architecture == p.Architecture &&
-		(want.Variant == "" || variant(want) == variant(p)) &&
-		(want.OSVersion == "" || want.OSVersion == p.OSVersion)
+	ok, _ := r.Platforms.Match(p.OS, p.Architecture, p.Variant, p.OSVersion)
+	return ok
 }
 
 // takes reports whether r's type filters take a root, and if not, why.
 func (r *Rule) takes(m Manifest) (reason string, ok bool) {
-	if !r.MediaTypes.Takes(string(m.MediaType)) {
+	if ok, _ := r.MediaTypes.Match(string(m.MediaType)); !ok {
 		return "its media type " + string(m.MediaType) + " is left out by the rule's mediaTypes", false
 	}
 	if !providers.IsIndex(m.MediaType) || m.ArtifactType != "" {
-		if !r.ArtifactTypes.Takes(m.ArtifactType) {
+		if ok, _ := r.ArtifactTypes.Match(m.ArtifactType); !ok {
 			return "its artifact type " + m.ArtifactType + " is left out by the rule's artifactTypes", false
 		}
 	}

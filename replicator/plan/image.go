@@ -35,7 +35,7 @@ func (j *judge) reads(g *group) bool {
 	}
 	r := g.Rule
 	return len(g.check) > 0 && (g.MediaType == "" || providers.IsIndex(g.MediaType) ||
-		r.Rewrite || !r.MediaTypes.empty() || !r.ArtifactTypes.empty())
+		r.rewrites() || !r.MediaTypes.IsZero() || !r.ArtifactTypes.IsZero())
 }
 
 // shallow is a root that the target has and that is not read.

@@ -31,6 +31,12 @@ type Plan struct {
 	InStep int       `json:"inStep"` // wanted tags that need nothing
 	Cost   Cost      `json:"cost"`
 
+	// Prices is what reading costs at each source registry that has a price, in USD
+	// per GB of 1e9 bytes; Mountless says that the target's registry is known to
+	// mount nothing.
+	Prices    map[string]float64 `json:"prices,omitempty"`
+	Mountless bool               `json:"mountless,omitempty"`
+
 	// Found is what turned out to be in step although state did not know it, and
 	// Verified the tags that are in step and were due to be looked at: both are
 	// for state to remember, and no work.

@@ -198,8 +198,11 @@ func (r *referring) referrer(e entry) (n Node, use bool, bad *trouble) {
 		return Node{}, false, nil
 	}
 	m, bad := r.manifest(e.Digest)
-	if bad != nil || e.tag == "" && !r.rule.ArtifactTypes.Takes(m.ArtifactType) {
+	if bad != nil {
 		return Node{}, false, bad
+	}
+	if ok, _ := r.rule.ArtifactTypes.Match(m.ArtifactType); !ok && e.tag == "" {
+		return Node{}, false, nil
 	}
 	whole := &tree{j: r.j, src: r.src, rule: &Rule{CopyForeign: r.rule.CopyForeign}, probe: r.probe}
 	if n, bad = whole.root(e.Digest); bad != nil {
@@ -235,8 +238,7 @@ func (r *referring) atTarget(e entry) (here, known, keep bool) {
 	if now.Hex == "" {
 		return r.believed(e, ours.Digest)
 	}
-	keeps := r.rule.OnConflict == ConflictKeep || r.rule.OnConflict == ConflictFail
-	return now == e.Digest, true, keeps && now != e.Digest && now != ours.Digest
+	return now == e.Digest, true, r.rule.keeps() && now != e.Digest && now != ours.Digest
 }
 
 // believed is atTarget for a tag that the target lists by name: state may know

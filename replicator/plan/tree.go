@@ -133,7 +133,7 @@ func (t *tree) narrow(n *Node, m Manifest, kept map[v1.Hash]v1.Descriptor, dropp
 		return nil
 	case len(kept) == 0:
 		return &trouble{LeftSkipped, "it has none of the rule's platforms", ""}
-	case t.rule.Rewrite:
+	case t.rule.rewrites():
 		raw, digest, err := rewrite(m.Raw, kept)
 		if err != nil {
 			return &trouble{LeftFailed, fmt.Sprintf("rewrite %s: %v", m.Digest, err), "use platforms.mode: sparse, or copy all platforms"}

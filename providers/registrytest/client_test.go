@@ -18,6 +18,7 @@ type client struct {
 	t      *testing.T
 	s      *Server
 	http   *http.Client
+	base   string      // scheme and host that paths are taken to
 	header http.Header // on every request
 }
 
@@ -25,7 +26,7 @@ func newClient(t *testing.T, s *Server) *client {
 	c := s.Client()
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	t.Cleanup(c.CloseIdleConnections)
-	return &client{t: t, s: s, http: c, header: http.Header{}}
+	return &client{t: t, s: s, http: c, base: s.URL(), header: http.Header{}}
 }
 
 // An answer is a response that has been read.
@@ -40,7 +41,7 @@ type answer struct {
 func (c *client) do(method, to string, body []byte, headers ...string) answer {
 	c.t.Helper()
 	if strings.HasPrefix(to, "/") {
-		to = c.s.URL() + to
+		to = c.base + to
 	}
 	req, err := http.NewRequestWithContext(context.Background(), method, to, bytes.NewReader(body))
 	if err != nil {
@@ -89,7 +90,7 @@ func (c *client) finish(a answer, data []byte, all ...[]byte) answer {
 // location resolves an answer's Location, with digest added unless it is "".
 func (c *client) location(a answer, digest string) string {
 	c.t.Helper()
-	base, err := url.Parse(c.s.URL())
+	base, err := url.Parse(c.base)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -74,7 +74,8 @@ func (s *Server) page(x *exchange, all []string) ([]string, bool) {
 	if last := x.r.URL.Query().Get("last"); last != "" && !x.q.SamePage {
 		rest = after(all, last, x.q.Order == Lexical)
 	}
-	if n < 0 || len(rest) <= n && !x.q.SamePage {
+	trailing := x.q.TrailingLink && x.class == Tags && len(rest) == n
+	if n < 0 || len(rest) <= n && !x.q.SamePage && !trailing {
 		return rest, true
 	}
 	rest = rest[:min(n, len(rest))]

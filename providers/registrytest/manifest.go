@@ -47,13 +47,13 @@ func (s *Server) sendManifest(x *exchange, m stored, digest string) {
 	if x.q.WrongDigestHeader {
 		digest = content.Hash([]byte(digest)).String()
 	}
-	if !x.q.NoDigestHeader {
-		h.Set("Docker-Content-Digest", digest)
-		h.Set("Etag", `"`+digest+`"`)
-	}
 	if slices.Contains(x.r.Header.Values("If-None-Match"), `"`+digest+`"`) {
 		x.WriteHeader(http.StatusNotModified)
 		return
+	}
+	if !x.q.NoDigestHeader {
+		h.Set("Docker-Content-Digest", digest)
+		h.Set("Etag", `"`+digest+`"`)
 	}
 	h.Set("Content-Type", string(m.MediaType))
 	h.Set("Content-Length", strconv.Itoa(len(m.Raw)))

@@ -59,6 +59,9 @@ type Listing struct {
 	NoLink bool
 	// AbsoluteLink writes Link with scheme and host (Quay, Docker Hub).
 	AbsoluteLink bool
+	// TrailingLink links from a full page of tags even if nothing follows, to a
+	// page that is empty: distribution.
+	TrailingLink bool
 	// IgnorePaging answers everything at once whatever n and last say: GAR.
 	IgnorePaging bool
 	// SamePage answers the first page again and again, with a Link to itself.

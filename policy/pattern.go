@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar/v4"
 )
@@ -33,6 +34,8 @@ func compileGlob(text string) (pattern, error) {
 		return pattern{}, errors.New("is empty; expected a glob such as v1.* or team-*/**")
 	case len(text) > maxPattern:
 		return pattern{}, fmt.Errorf("is a glob of %d bytes; at most %d are allowed", len(text), maxPattern)
+	case !utf8.ValidString(text):
+		return pattern{}, fmt.Errorf("%s is not UTF-8 text", quote(text))
 	case !doublestar.ValidatePattern(text):
 		return pattern{}, fmt.Errorf("%s is not a glob: a bracket, a brace or a backslash is not closed", quote(text))
 	case alternatives(text) > maxAlternatives:

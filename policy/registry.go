@@ -119,9 +119,10 @@ func (r Registry) ProviderName() string {
 	return r.Provider
 }
 
-// Endpoint is the registry's identity: host[:port] in lower case without a
-// scheme, or the cleaned path of a layout. Two names with one endpoint are one
-// registry seen through two credentials.
+// Endpoint is the registry's identity: host[:port] in lower case, without a
+// scheme or the scheme's own port, Docker Hub by one of its names; or the
+// cleaned path of a layout. It is where to connect to. Two names with one
+// endpoint are one registry seen through two credentials.
 func (r Registry) Endpoint() string {
 	if r.ProviderName() == "layout" {
 		return filepath.Clean(r.Path)
@@ -130,5 +131,13 @@ func (r Registry) Endpoint() string {
 	if u, err := url.Parse(r.Host); err == nil && u.Host != "" {
 		host = u.Host
 	}
-	return strings.ToLower(host)
+	host = strings.ToLower(host)
+	if r.PlainHTTP {
+		return strings.TrimSuffix(host, ":80")
+	}
+	host = strings.TrimSuffix(host, ":443")
+	if host == "docker.io" || host == "registry-1.docker.io" {
+		return "index.docker.io"
+	}
+	return host
 }

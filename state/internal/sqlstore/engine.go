@@ -26,17 +26,17 @@ type Engine struct {
 	ReadOnly bool
 }
 
-// Claims is the mutual exclusion of processes over work rows. A lock lives in
-// what dies with the process, and is not held twice by the same process: the
-// store sees to that. Methods are called by one goroutine at a time.
+// Claims is the mutual exclusion of processes over work rows. The locks belong to
+// a session and go with it, as when the process dies. The store calls it from one
+// goroutine at a time and locks no row twice.
 type Claims interface {
+	// Session makes sure that the session lives. It reports whether it is another
+	// than the last time: then all locks were lost.
+	Session(ctx context.Context) (fresh bool, err error)
 	// Lock tries to lock the row and reports whether it now holds it.
 	Lock(ctx context.Context, id int64) (bool, error)
 	// Unlock gives the lock back.
 	Unlock(ctx context.Context, id int64) error
 	// Orphans returns those running rows that nobody has locked.
 	Orphans(ctx context.Context) ([]int64, error)
-	// Broken tells whether the locks were lost since the last call of Lock, as when
-	// the session broke that held them.
-	Broken(ctx context.Context) bool
 }

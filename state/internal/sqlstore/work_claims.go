@@ -143,8 +143,12 @@ func (s *Store) adopt(ctx context.Context) error {
 	if s.e.Claims == nil {
 		return nil
 	}
-	if s.e.Claims.Broken(ctx) {
-		clear(s.held) // their rows are orphans like any other's
+	fresh, err := s.e.Claims.Session(ctx)
+	if err != nil {
+		return err
+	}
+	if fresh {
+		clear(s.held) // their rows are orphans, as those of the dead
 	}
 	ids, err := s.e.Claims.Orphans(ctx)
 	if err != nil {

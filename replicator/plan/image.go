@@ -52,6 +52,9 @@ func shallow(g *group, j *judge) Node {
 
 // root fills img.Root, unless the rule's filters leave the image out.
 func (j *judge) root(t *tree, g *group, img *Image) *trouble {
+	if f := t.src.Failed[g.Digest.String()]; f.Kind == providers.NotFound && f.Reason != "" {
+		return &trouble{LeftSkipped, "it is gone at the source since it was listed", ""}
+	}
 	m, bad := t.manifest(g.Digest)
 	if bad != nil {
 		return bad
@@ -74,7 +77,7 @@ func (j *judge) refuseGroup(g *group, bad *trouble) {
 		for _, tag := range tags {
 			if want.Tag == tag && want.From == w.From && want.Rule.Name == w.Rule.Name && want.Digest == w.Digest {
 				bad.refuse(j, want)
-				if bad.kind == LeftSkipped {
+				if bad.kind == LeftSkipped && j.f.Sources[w.From].Manifests[w.Digest].MediaType != "" {
 					j.found(g, tag, Node{}, leftOut(w.Rule.Selection))
 				}
 			}

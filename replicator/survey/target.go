@@ -1,0 +1,282 @@
+package survey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/replicator/plan"
+	"github.com/transship/transship/state"
+)
+
+// A target is one target repository, which asks for its own facts.
+type target struct {
+	*look
+	place  plan.Place
+	links  []Link
+	reg    providers.Registry
+	caps   providers.Caps
+	repo   state.Repo
+	err    error // why it could not be listed
+	listed chan struct{}
+
+	tags   map[string]v1.Hash
+	absent bool
+	whole  bool
+	ours   map[string]state.TargetTag
+	facts  plan.Facts
+}
+
+// list reads what the target has under which names. With hints it is not
+// listed: each tag is asked for.
+func (t *target) list(ctx context.Context) error {
+	defer close(t.listed)
+	t.tags, t.ours = map[string]v1.Hash{}, map[string]state.TargetTag{}
+	var err error
+	if t.reg, t.caps, err = t.open(ctx, t.place); err != nil {
+		return err
+	}
+	t.repo = state.Repo{Host: t.reg.Host(), Name: t.place.Repo}
+	for tag, err := range t.opts.State.TargetTags(ctx, t.repo) {
+		if err != nil {
+			return &stateError{err}
+		}
+		t.ours[tag.Name] = tag
+	}
+	if len(t.job.Hints) > 0 {
+		return nil
+	}
+	t.whole = true
+	for row, err := range t.reg.Rows(ctx, t.place.Repo) {
+		if providers.KindOf(err) == providers.NotFound {
+			t.absent = true
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("target: %w", err)
+		}
+		for _, tag := range row.Tags {
+			t.tags[tag] = row.Digest
+		}
+	}
+	return nil
+}
+
+// ask gathers the facts, and answers what a plan for them still needs.
+func (t *target) ask(ctx context.Context) error {
+	t.begin()
+	if t.err != nil {
+		return nil
+	}
+	for range maxRounds {
+		n := plan.Missing(t.facts)
+		if n.Empty() {
+			return nil
+		}
+		if err := t.round(ctx, n); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("survey %s: the questions do not end after %d rounds; this is a bug, please report it", t.place, maxRounds)
+}
+
+// maxRounds is more than any content needs: a round goes one level deeper, and
+// indexes and referrers are followed to [providers.MaxDepth].
+const maxRounds = 100
+
+// begin fills the facts with what is known without a question.
+func (t *target) begin() {
+	t.facts = plan.Facts{At: t.at, Sources: map[plan.Place]*plan.Source{}, Target: plan.Target{
+		Place: t.place, Caps: t.caps, Absent: t.absent, Listed: t.whole, Tags: t.tags, Ours: t.ours,
+		Ghosts: map[string]bool{}, Seen: map[v1.Hash]bool{}, Where: map[v1.Hash][]string{}, Failed: map[string]plan.Failure{},
+	}}
+	for _, l := range t.links {
+		src := t.sources[l.From]
+		if err := errors.Join(src.err, t.err); err != nil {
+			f := plan.Fail(err)
+			t.left(l, "*", "", plan.LeftFailed, f.Reason, f.Hint)
+			continue
+		}
+		if t.facts.Sources[l.From] == nil {
+			t.facts.Sources[l.From] = &plan.Source{
+				Place: l.From, Price: t.opts.Price(l.From.Registry), API: src.api(), Tags: src.referrerTags(),
+				Manifests: map[v1.Hash]plan.Manifest{}, Referrers: map[v1.Hash][]v1.Descriptor{},
+				Checked: map[v1.Hash]time.Time{}, Failed: map[string]plan.Failure{},
+			}
+			t.copyReferrers(l.From)
+		}
+		t.want(l)
+	}
+}
+
+// copyReferrers takes over what a bulk listing told: the source's map is shared.
+func (t *target) copyReferrers(from plan.Place) {
+	for subject, list := range t.sources[from].referrers {
+		t.facts.Sources[from].Referrers[subject] = list
+	}
+}
+
+func (t *target) left(l Link, ref, tag string, kind plan.Left, reason, hint string) {
+	t.facts.Left = append(t.facts.Left, plan.Refusal{
+		Rule: l.Rule.Name, From: l.From, Ref: ref, Tag: tag, Kind: kind, Reason: reason, Hint: hint,
+	})
+}
+
+// round answers what is needed, side by side.
+func (t *target) round(ctx context.Context, n plan.Needs) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(t.opts.Width)
+	a := &answers{t: t, g: g, ctx: ctx}
+	if len(n.Locate) > 0 {
+		g.Go(func() error { return a.locate(n.Locate) })
+	}
+	for _, tag := range n.Tags {
+		g.Go(func() error { return a.tag(tag) })
+	}
+	for _, digest := range n.Probe {
+		g.Go(func() error { return a.probe(digest) })
+	}
+	for from, need := range n.Source {
+		a.source(t.facts.Sources[from], t.sources[from], need)
+	}
+	return g.Wait()
+}
+
+// answers writes what comes back into the facts of its target.
+type answers struct {
+	t   *target
+	g   *errgroup.Group
+	ctx context.Context // of one round
+	mu  sync.Mutex
+}
+
+// note runs write under the lock, unless err ends the survey.
+func (a *answers) note(err error, write func()) error {
+	if err := fatal(a.ctx, err); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	write()
+	return nil
+}
+
+func (a *answers) tag(tag string) error {
+	d, err := a.t.reg.Head(a.ctx, a.t.place.Repo, tag)
+	return a.note(err, func() {
+		f := &a.t.facts.Target
+		switch {
+		case err == nil:
+			f.Tags[tag] = d.Digest
+		case providers.KindOf(err) == providers.NotFound:
+			f.Ghosts[tag] = true
+		default:
+			f.Failed[tag] = plan.Fail(fmt.Errorf("target: %w", err))
+		}
+	})
+}
+
+// probe looks for a manifest. One that cannot be asked for counts as missing: to
+// put it again is harmless.
+func (a *answers) probe(digest v1.Hash) error {
+	_, err := a.t.reg.Head(a.ctx, a.t.place.Repo, digest.String())
+	return a.note(err, func() { a.t.facts.Target.Seen[digest] = err == nil })
+}
+
+// locate asks state where content is, the target itself first.
+func (a *answers) locate(digests []v1.Hash) error {
+	const most = 4
+	has, err := a.t.opts.State.Has(a.ctx, a.t.repo, digests)
+	if err != nil {
+		return a.note(&stateError{err}, nil)
+	}
+	where, err := a.t.opts.State.Locate(a.ctx, a.t.repo.Host, digests, most)
+	if err != nil {
+		return a.note(&stateError{err}, nil)
+	}
+	return a.note(nil, func() {
+		for _, d := range digests {
+			repos := slices.DeleteFunc(slices.Clone(where[d]), func(r string) bool { return r == a.t.place.Repo })
+			if has[d] {
+				repos = append([]string{a.t.place.Repo}, repos...)
+			}
+			a.t.facts.Target.Where[d] = repos
+		}
+	})
+}
+
+// source asks a source what the plan needs of it.
+func (a *answers) source(f *plan.Source, src *source, n plan.SourceNeeds) {
+	for _, tag := range n.Read {
+		a.g.Go(func() error {
+			m, err := src.readTag(a.ctx, tag)
+			return a.note(err, func() { put(f, tag, m.Digest, err); keep(f, m, err, m.Digest) })
+		})
+	}
+	for _, tag := range n.Resolve {
+		a.g.Go(func() error {
+			d, err := src.head(a.ctx, tag)
+			return a.note(err, func() { put(f, tag, d, err) })
+		})
+	}
+	for _, digest := range n.Manifests {
+		a.g.Go(func() error {
+			m, err := src.manifest(a.ctx, digest)
+			return a.note(err, func() { keep(f, m, err, digest) })
+		})
+	}
+	for _, subject := range n.Referrers {
+		a.g.Go(func() error { return a.referrers(f, src, subject) })
+	}
+	if len(n.Checked) > 0 {
+		a.g.Go(func() error { return a.checked(f, src, n.Checked) })
+	}
+}
+
+func put(f *plan.Source, tag string, digest v1.Hash, err error) {
+	if err != nil {
+		f.Failed[tag] = plan.Fail(err)
+		return
+	}
+	f.Tags[tag] = digest
+}
+
+func keep(f *plan.Source, m plan.Manifest, err error, digest v1.Hash) {
+	switch {
+	case err == nil:
+		f.Manifests[digest] = m
+	case digest.Hex != "":
+		f.Failed[digest.String()] = plan.Fail(err)
+	}
+}
+
+func (a *answers) referrers(f *plan.Source, src *source, subject v1.Hash) error {
+	list, err := src.whoRefers(a.ctx, subject)
+	return a.note(err, func() {
+		f.API = src.api()
+		if err != nil {
+			f.Failed[plan.ReferrersKey(subject)] = plan.Fail(err)
+			return
+		}
+		f.Referrers[subject] = list
+	})
+}
+
+func (a *answers) checked(f *plan.Source, src *source, subjects []v1.Hash) error {
+	at, err := a.t.opts.State.Checked(a.ctx, src.repo, subjects)
+	if err != nil {
+		return a.note(&stateError{err}, nil)
+	}
+	return a.note(nil, func() {
+		for _, s := range subjects {
+			f.Checked[s] = at[s]
+		}
+	})
+}

@@ -1,0 +1,182 @@
+package replicator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/replicator/plan"
+	"github.com/transship/transship/replicator/survey"
+	"github.com/transship/transship/replicator/transfer"
+	"github.com/transship/transship/state"
+)
+
+// A Report is what a job has come to.
+type Report struct {
+	Key         string                   `json:"key"`
+	Plans       []plan.Plan              `json:"plans,omitempty"`
+	Figures     state.Figures            `json:"figures"`
+	Failures    []Failure                `json:"failures,omitempty"` // sorted by target, tag
+	Interrupted bool                     `json:"interrupted,omitempty"`
+	Err         error                    `json:"-"` // why the job could not be run, in [Engine.RunAll]
+	ByRule      map[string]state.Figures `json:"-"`
+}
+
+// OK reports whether everything that the job wants is as it should be.
+func (r Report) OK() bool { return r.Err == nil && len(r.Failures) == 0 && !r.Interrupted }
+
+// Run does one job: survey, plan, transfer, journal. What fails for an image or a
+// target is in the report and stops nothing else. The error is ctx's cause, a
+// failure of state, or that of a source that could not be read at all; after a
+// soft stop the report says Interrupted.
+func (e *Engine) Run(ctx context.Context, job Job) (Report, error) {
+	if e.transfer == nil {
+		return Report{Key: job.Key}, errors.New("this engine is read only")
+	}
+	read, err := e.survey.Read(ctx, job)
+	if err != nil {
+		return Report{Key: job.Key}, fmt.Errorf("survey: %w", err)
+	}
+	r := Report{Key: job.Key, Plans: plans(read)}
+	if err := e.remember(ctx, r.Plans); err != nil {
+		return r, err
+	}
+	ledgers, closeLedgers := e.openLedgers(r.Plans)
+	defer closeLedgers()
+	err = e.transfer.Run(ctx, r.Plans...)
+	if errors.Is(err, transfer.ErrInterrupted) {
+		r.Interrupted, err = true, nil
+	}
+	after := context.WithoutCancel(ctx)
+	e.sum(&r, read, ledgers)
+	if err := e.journal(after, job, read, r.Plans, ledgers); err != nil {
+		return r, err
+	}
+	return r, err
+}
+
+// remember tells state what the plans found to be so already.
+func (e *Engine) remember(ctx context.Context, plans []plan.Plan) error {
+	for _, p := range plans {
+		if len(p.Found)+len(p.Verified) == 0 {
+			continue
+		}
+		repo, err := e.repo(p.Target)
+		if err != nil {
+			return err
+		}
+		rec := state.Record{Repo: repo}
+		for _, f := range p.Found {
+			rec.Tags = append(rec.Tags, state.TargetTag{
+				Name: f.Tag, Rule: f.Rule, Source: f.Source, Digest: f.Digest, Selection: f.Selection, VerifiedAt: p.At,
+			})
+		}
+		if len(rec.Tags) > 0 {
+			if err := e.opts.State.Put(ctx, rec); err != nil {
+				return fmt.Errorf("state: %w", err)
+			}
+		}
+		if len(p.Verified) > 0 {
+			if err := e.opts.State.Verified(ctx, repo, p.At, p.Verified); err != nil {
+				return fmt.Errorf("state: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// sum adds up what plans and images say.
+func (e *Engine) sum(r *Report, read survey.Result, ledgers map[plan.Place]*ledger) {
+	r.ByRule = map[string]state.Figures{}
+	for i, p := range r.Plans {
+		l := ledgers[p.Target]
+		f := l.figures
+		f.Tags += int64(len(read.Facts[i].Wants) + len(p.Kept))
+		f.InStep += int64(p.InStep)
+		for _, k := range p.Kept {
+			switch {
+			case e.fails(k):
+				f.Failed++
+				r.Failures = append(r.Failures, Failure{Rule: k.Rule, Target: p.Target, Tag: firstOf(k.Tag, k.Ref),
+					Kind: kindOfLeft(k.Kind), Reason: k.Reason, Hint: k.Hint})
+			case k.Kind != plan.LeftSkipped && k.Kind != plan.LeftCooling:
+				f.Kept++
+			}
+		}
+		r.Figures.Add(f)
+		r.Failures = append(r.Failures, l.failures...)
+		for _, rule := range rulesOf(read.Facts[i], p) {
+			sum := r.ByRule[rule]
+			sum.Add(f)
+			r.ByRule[rule] = sum
+		}
+	}
+	slices.SortStableFunc(r.Failures, func(a, b Failure) int {
+		return strings.Compare(a.Target.String()+"\x00"+a.Tag, b.Target.String()+"\x00"+b.Tag)
+	})
+}
+
+// fails reports whether a refusal makes the run end with "some items failed".
+func (e *Engine) fails(k plan.Refusal) bool {
+	return k.Failed(strings.HasSuffix(k.Reason, "onConflict is fail"))
+}
+
+func kindOfLeft(l plan.Left) providers.Kind {
+	switch l {
+	case plan.LeftConflict, plan.LeftCollision:
+		return providers.Conflict
+	case plan.LeftRefused:
+		return providers.Unsupported
+	}
+	return providers.Unknown
+}
+
+// rulesOf returns the rules that a target's facts are about, each once, sorted.
+func rulesOf(f plan.Facts, p plan.Plan) []string {
+	var names []string
+	for _, w := range f.Wants {
+		names = append(names, w.Rule.Name)
+	}
+	for _, k := range p.Kept {
+		names = append(names, k.Rule)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// journal records where each target stands, and which subjects' referrers need
+// not be asked for again for a while: those whose images failed do.
+func (e *Engine) journal(ctx context.Context, job Job, read survey.Result, plans []plan.Plan, ledgers map[plan.Place]*ledger) error {
+	failed := map[v1.Hash]bool{}
+	for i, p := range plans {
+		for d := range ledgers[p.Target].failed {
+			failed[d] = true
+		}
+		if err := e.stand(ctx, job, read.Facts[i], p, ledgers[p.Target]); err != nil {
+			return fmt.Errorf("state: %w", err)
+		}
+	}
+	for from, subjects := range read.Asked {
+		fine := slices.DeleteFunc(slices.Clone(subjects), func(d v1.Hash) bool { return failed[d] })
+		repo, err := e.repo(from)
+		if err != nil || len(fine) == 0 {
+			continue
+		}
+		if err := e.opts.State.SetChecked(ctx, repo, e.opts.Now(), fine); err != nil {
+			return fmt.Errorf("state: %w", err)
+		}
+	}
+	return nil
+}
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"time"
 
@@ -58,9 +59,14 @@ type Present struct {
 type Upload struct {
 	Repo      Repo
 	Digest    v1.Hash
-	Location  string
+	Location  string `json:"-"`
 	Committed int64
 	Started   time.Time
+}
+
+// String leaves the location out.
+func (u Upload) String() string {
+	return fmt.Sprintf("upload of %s to %s, %d bytes committed", u.Digest, u.Repo, u.Committed)
 }
 
 // A Refusal is a mount from one repository of a host to another that the host

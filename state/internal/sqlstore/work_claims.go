@@ -160,7 +160,7 @@ func (s *Store) adopt(ctx context.Context) error {
 		} else if !ok {
 			continue
 		}
-		err := s.giveBack(ctx, []int64{id})
+		err := s.giveBack(ctx, id, anyClaim)
 		s.unlock(ctx, id)
 		if err != nil {
 			return err
@@ -176,8 +176,10 @@ func (s *Store) recover(ctx context.Context) error {
 	if err != nil {
 		return s.fail(ctx, "look for work that was interrupted", err)
 	}
-	if err := s.giveBack(ctx, ids); err != nil {
-		return err
+	for _, id := range ids {
+		if err := s.giveBack(ctx, id, anyClaim); err != nil {
+			return err
+		}
 	}
 	return s.update(ctx, "close interrupted passes", func(tx *sql.Tx) error {
 		now, err := s.e.Now(ctx, tx)
@@ -189,21 +191,23 @@ func (s *Store) recover(ctx context.Context) error {
 	})
 }
 
-func (s *Store) giveBack(ctx context.Context, ids []int64) error {
-	for _, id := range ids {
-		err := s.update(ctx, "give back interrupted work", func(tx *sql.Tx) error {
-			rows, err := workRows(ctx, tx, lockRow, id)
-			if err != nil || len(rows) == 0 || !rows[0].running {
-				return err
-			}
-			rows[0].release()
-			return saveRows(ctx, tx, rows)
-		})
-		if err != nil {
+// anyClaim is for a row that is locked: nobody else can have it.
+const anyClaim = -1
+
+// giveBack ends the run of a row if it still is the given claim's.
+func (s *Store) giveBack(ctx context.Context, id, claim int64) error {
+	return s.update(ctx, "give back interrupted work", func(tx *sql.Tx) error {
+		rows, err := workRows(ctx, tx, lockRow, id)
+		if err != nil || len(rows) == 0 {
 			return err
 		}
-	}
-	return nil
+		r := &rows[0]
+		if !r.running || claim != anyClaim && claim != r.claim {
+			return nil
+		}
+		r.release()
+		return saveRows(ctx, tx, rows)
+	})
 }
 
 // releaseAll gives back what is held when the store closes.
@@ -214,7 +218,7 @@ func (s *Store) releaseAll() error {
 	defer cancel()
 	for c, h := range s.held {
 		delete(s.held, c)
-		if err := s.giveBack(ctx, []int64{h.id}); err != nil {
+		if err := s.giveBack(ctx, h.id, h.claim); err != nil {
 			return err
 		}
 		s.unlock(ctx, h.id)

@@ -1,0 +1,39 @@
+package sqlstore
+
+// Queries are the texts whose plans must not depend on the size of a table, with
+// lists of three.
+func Queries() map[string]string {
+	three := func(from int) string { return list(from, 3) }
+	return map[string]string{
+		"sourcePage":   sourcePage,
+		"forgetSource": forgetSource + three(3),
+		"targetPage":   targetPage,
+		"verifyTags":   verifyTags + three(4),
+		"forgetTags":   forgetTags + three(3),
+		"addLocations": fill(addLocations, three(3)),
+		"locate":       locate + three(4),
+		"has":          has + three(3),
+		"forget":       fill(forget, three(3)),
+		"checked":      checked + three(3),
+		"subjects":     subjects + three(3),
+		"learned":      learned,
+		"refusals":     refusals,
+		"uploads":      uploads,
+		"dropUpload":   dropUpload,
+		"lockRow":      lockRow,
+		"lockKey":      lockKey,
+		"saveRow":      saveRow,
+		"rulePasses":   rulePasses,
+		"prunePasses":  prunePasses,
+		"endPass":      endPass,
+		"interrupt":    interruptPasses,
+		"itemsSince":   itemsSince,
+		"dropItems":    dropItems,
+		"ruleItems":    ruleItems,
+	}
+}
+
+// Ordered are the texts that read in the order of an index, and stop there.
+func Ordered() map[string]string {
+	return map[string]string{"dueRows": dueRows, "runningRows": runningRows, "allPasses": allPasses}
+}

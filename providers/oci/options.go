@@ -24,9 +24,9 @@ type Options struct {
 	Authenticator authn.Authenticator
 	Keychain      authn.Keychain
 
-	// TokenRealm is the one token service that may be used: its URL, or its
-	// host[:port]. If it is empty, an https realm on a public address, or on the
-	// registry's own host, is accepted.
+	// TokenRealm is a token service that may have the credential wherever it is:
+	// its URL, or its host[:port]. Others have to be https on a public address, or
+	// on the registry's own host.
 	TokenRealm string
 
 	// TrustHosts are host[:port] on private addresses to which this registry may

@@ -1,0 +1,101 @@
+// Package all is the table of the providers that are built in, one line each.
+package all
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/layout"
+	"github.com/transship/transship/providers/limit"
+	"github.com/transship/transship/providers/oci"
+)
+
+// providersByName are the constructors. Each takes of the options what it has a use for.
+var providersByName = map[string]func(Options) (providers.Registry, error){
+	"layout": openLayout,
+	"oci":    openOCI,
+}
+
+// Options say how to open a registry, whichever provider it has. Zero values
+// are defaults.
+type Options struct {
+	Host string // host[:port], for every provider but layout
+	Path string // the folder, for layout
+
+	PlainHTTP bool
+	CAFile    string // PEM, trusted besides the system's
+	CertFile  string // PEM, our certificate
+	KeyFile   string // PEM, its key
+	Proxy     string // URL; "" takes the environment's
+
+	// Authenticator signs in, else Keychain, else nobody does. TokenRealm and
+	// TrustHosts are as in [oci.Options].
+	Authenticator authn.Authenticator
+	Keychain      authn.Keychain
+	TokenRealm    string
+	TrustHosts    []string
+
+	// Push says that the registry is a target of some rule.
+	Push bool
+
+	Width        int     // most requests in flight, of reads and of writes each; default 32
+	Requests     float64 // a second
+	ReadBytes    float64 // a second
+	WriteBytes   float64 // a second
+	UserAgent    string
+	Logger       *slog.Logger
+	Observe      func(Request)
+	Retry        Retry
+	Capabilities map[string]providers.Tri // what the policy knows better, by name
+}
+
+type (
+	// A Request is one HTTP request, for metrics.
+	Request = oci.Request
+	// Retry is the budget of one request.
+	Retry = oci.Retry
+)
+
+// Names lists the providers, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(providersByName)) }
+
+// Open opens a registry of the named provider. It connects to nobody yet. The
+// caller closes it.
+func Open(name string, o Options) (providers.Registry, error) {
+	open, ok := providersByName[name]
+	if !ok {
+		return nil, &providers.Error{Kind: providers.Invalid, Op: "open registry", Ref: o.Host,
+			Hint: "use one of " + strings.Join(Names(), ", "), Err: fmt.Errorf("no provider %q", name)}
+	}
+	return open(o)
+}
+
+func openOCI(o Options) (providers.Registry, error) {
+	r, err := oci.New(oci.Options{
+		Host: o.Host, PlainHTTP: o.PlainHTTP, Proxy: o.Proxy,
+		TLS:           oci.TLS{CAFile: o.CAFile, CertFile: o.CertFile, KeyFile: o.KeyFile},
+		Authenticator: o.Authenticator, Keychain: o.Keychain,
+		TokenRealm: o.TokenRealm, TrustHosts: o.TrustHosts, Push: o.Push,
+		Limits:    limit.Options{Max: o.Width, Requests: o.Requests, ReadBytes: o.ReadBytes, WriteBytes: o.WriteBytes},
+		Caps:      providers.Caps{}.Override(o.Capabilities),
+		UserAgent: o.UserAgent, Logger: o.Logger, Observe: o.Observe, Retry: o.Retry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func openLayout(o Options) (providers.Registry, error) {
+	r, err := layout.New(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}

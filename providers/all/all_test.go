@@ -1,0 +1,35 @@
+package all
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/transship/transship/providers"
+)
+
+func TestOpen(t *testing.T) {
+	if want := []string{"layout", "oci"}; !slices.Equal(Names(), want) {
+		t.Errorf("providers %v, want %v", Names(), want)
+	}
+	for name, host := range map[string]string{"oci": "registry.example.com", "layout": ""} {
+		r, err := Open(name, Options{Host: host, Path: t.TempDir(),
+			Capabilities: map[string]providers.Tri{providers.CapMount: providers.Yes}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if caps, err := r.Caps(t.Context()); err != nil || caps.Mount != providers.Yes {
+			t.Errorf("%s: %+v, %v", name, caps, err)
+		}
+		if err := r.Close(); err != nil {
+			t.Errorf("close %s: %v", name, err)
+		}
+	}
+	if _, err := Open("ecr", Options{}); providers.KindOf(err) != providers.Invalid || providers.HintOf(err) == "" {
+		t.Errorf("unknown provider: %v", err)
+	}
+	for name, o := range map[string]Options{"oci": {Host: "https://example.com/v2"}, "layout": {}} {
+		if r, err := Open(name, o); err == nil || r != nil {
+			t.Errorf("%s opened %+v: %v", name, o, r)
+		}
+	}
+}

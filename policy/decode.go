@@ -15,6 +15,9 @@ import (
 // out. It bounds memory and time, not the work of honest files.
 const maxValues = 100_000
 
+// maxProblems is after how many problems a file is read no further.
+const maxProblems = 1000
+
 // A decoder fills a value from YAML nodes and goes on after each mistake. What
 // it could not read stays zero and is marked bad, so that validation does not
 // complain about it again.
@@ -24,6 +27,7 @@ type decoder struct {
 	bad      map[string]bool
 	problems Problems
 	values   int
+	stopped  bool // by one of the bounds; the rest of the file is not known
 }
 
 // decode reads one file. Every problem has its position.
@@ -35,14 +39,22 @@ func decode(file string, root *yaml.Node) (Set, *decoder) {
 }
 
 func (d *decoder) fail(n *yaml.Node, path, format string, args ...any) {
+	if d.stopped {
+		return
+	}
+	if len(d.problems) == maxProblems {
+		d.stopped = true
+		format, args = "there are more than %d problems; the rest of the file was not read", []any{maxProblems}
+	}
 	d.bad[path] = true
 	d.problems = append(d.problems, Problem{d.file, n.Line, n.Column, path, fmt.Sprintf(format, args...)})
 }
 
 func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
-	if d.values++; d.values > maxValues {
-		if d.values == maxValues+1 {
+	if d.values++; d.stopped || d.values > maxValues {
+		if !d.stopped {
 			d.fail(n, path, "the file has more than %d values once its aliases (*name) are written out; use fewer of them, or several files", maxValues)
+			d.stopped = true
 		}
 		return
 	}
@@ -125,7 +137,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
 		return
 	}
 	for i, item := range n.Content {
-		if d.values > maxValues {
+		if d.stopped {
 			return
 		}
 		v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
@@ -192,7 +204,7 @@ func (d *decoder) pairs(n *yaml.Node, t reflect.Type, path string) func(func(k, 
 			return
 		}
 		seen := map[string]*yaml.Node{}
-		for i := 0; i+1 < len(n.Content) && d.values <= maxValues; i += 2 {
+		for i := 0; i+1 < len(n.Content) && !d.stopped; i += 2 {
 			key, item := n.Content[i], n.Content[i+1]
 			switch first := seen[key.Value]; {
 			case key.ShortTag() == "!!merge":

@@ -102,7 +102,7 @@ func parseFile(file string, data []byte) part {
 		return part{problems: Problems{*problem}, bad: map[string]bool{"registries": true}}
 	}
 	set, d := decode(file, root)
-	if d.values > maxValues {
+	if d.stopped {
 		return part{problems: d.problems, bad: map[string]bool{"registries": true}}
 	}
 	return part{set, d.at, d.bad, d.problems}

@@ -14,11 +14,14 @@ func suggest(word string, candidates []string) string {
 	return ""
 }
 
+// maxCandidates is beyond how many a near one is not worth the search.
+const maxCandidates = 1000
+
 // nearest returns the candidate with the fewest edits from word, case aside, at
 // most one for three letters; the first of equals, "" if all are too far.
 func nearest(word string, candidates []string) string {
 	best, most := "", max(1, len(word)/3)
-	if len(word) > 64 {
+	if len(word) > 64 || len(candidates) > maxCandidates {
 		return ""
 	}
 	for _, c := range candidates {

@@ -48,6 +48,9 @@ func (s *Set) validate() Problems {
 			named[r.Name] = join(path, "name")
 		}
 		r.validate(s, path, &ps)
+		if len(ps) > maxProblems {
+			break
+		}
 	}
 	return ps
 }

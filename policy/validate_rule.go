@@ -32,7 +32,10 @@ func (s *Set) checkRegistry(name, path string, ps *Problems) {
 		return
 	}
 	if _, ok := s.Registries[name]; !ok {
-		hint := suggest(name, s.Names())
+		hint := ""
+		if len(s.Registries) <= maxCandidates {
+			hint = suggest(name, s.Names())
+		}
 		if hint == "" {
 			hint = "; expected " + s.oneOfNames()
 		}
@@ -41,14 +44,13 @@ func (s *Set) checkRegistry(name, path string, ps *Problems) {
 }
 
 func (s *Set) oneOfNames() string {
-	names := s.Names()
-	if len(names) == 0 {
+	switch n := len(s.Registries); {
+	case n == 0:
 		return "a name that registries defines"
+	case n > 10:
+		return fmt.Sprintf("one of the %d names in registries", n)
 	}
-	if len(names) > 10 {
-		return fmt.Sprintf("one of the %d names in registries", len(names))
-	}
-	return oneOf(names)
+	return oneOf(s.Names())
 }
 
 // checkIncludes refuses includes that begin with the registry's own host.

@@ -24,7 +24,7 @@ func explain(err error) error {
 	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB:
 		return fmt.Errorf("%w: %w", state.ErrDamaged, err)
 	case codes.SQLITE_READONLY:
-		return fmt.Errorf("state is open for reading only: %w", err)
+		return fmt.Errorf("the file or its folder cannot be written: %w", err)
 	}
 	return err
 }

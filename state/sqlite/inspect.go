@@ -39,6 +39,8 @@ func inspect(ctx context.Context, path string, readOnly bool) (fresh bool, err e
 	switch {
 	case err != nil:
 		return false, explain(err)
+	case pages == 0 && info.Size() > 0: // too short for a header: SQLite would start anew over it
+		return false, fmt.Errorf("%w: it is no database", state.ErrDamaged)
 	case id != applicationID && tables > 0:
 		return false, fmt.Errorf("%w: it is a database of another program", state.ErrDamaged)
 	case tables == 0 && readOnly:

@@ -48,6 +48,8 @@ func (s *Store) Close() error {
 	return errors.Join(released, closed)
 }
 
+var errReadOnly = errors.New("state is open for reading only")
+
 // tries is how often a transaction that lost a race is run.
 const tries = 5
 
@@ -66,6 +68,9 @@ func (s *Store) update(ctx context.Context, op string, do func(tx *sql.Tx) error
 func (s *Store) once(ctx context.Context, do func(tx *sql.Tx) error) error {
 	if s.closed.Load() {
 		return state.ErrClosed
+	}
+	if s.e.ReadOnly {
+		return errReadOnly
 	}
 	tx, err := s.e.Write.BeginTx(ctx, nil)
 	if err != nil {

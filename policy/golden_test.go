@@ -60,7 +60,7 @@ func TestLoadMergesFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(set.Names(), " "); got != "disk dr prod" {
+	if got := strings.Join(set.Names(), " "); got != "disk dr plain prod" {
 		t.Errorf("registries are %s", got)
 	}
 	if len(set.Rules) != 2 || set.Rules[0].Name != "apps" || set.Rules[1].Name != "base" {

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -176,14 +175,4 @@ func moved(path string, offset int) string {
 		return path
 	}
 	return fmt.Sprintf("rules[%d]%s", i+offset, after)
-}
-
-// paths returns the paths of at, sorted, for tests and tools.
-func (at positions) paths() []string {
-	all := make([]string, 0, len(at))
-	for path := range at {
-		all = append(all, path)
-	}
-	slices.Sort(all)
-	return all
 }

@@ -177,6 +177,8 @@ func notationName(notation string) string {
 		return "text"
 	case "typeGlob", "repository":
 		return "glob"
+	case "provider":
+		return strings.Join(Providers(), " \\| ")
 	case "semver":
 		return "version range"
 	case "cron":

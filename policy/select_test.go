@@ -199,4 +199,9 @@ func TestFingerprint(t *testing.T) {
 	if a.Fingerprint() != b.Fingerprint() {
 		t.Error("the order of a filter changes the fingerprint")
 	}
+	arm := Platform{OS: "linux", Architecture: "arm64"}
+	a.Platforms.Only, b.Platforms.Only = []Platform{arm, linux.Only[0]}, []Platform{linux.Only[0], arm}
+	if a.Fingerprint() != b.Fingerprint() {
+		t.Error("the order of platforms changes the fingerprint")
+	}
 }

@@ -31,11 +31,15 @@ func Missing(f Facts) Needs {
 // decide is both at once, so that no question is asked that the decision does
 // not hang on, and none forgotten.
 func decide(f Facts) (Plan, *wanting) {
-	j := &judge{f: &f, want: newWanting(), taken: map[Place]map[string]bool{}}
+	j := &judge{f: &f, want: newWanting(), taken: map[Place]map[string]bool{}, roots: map[root]bool{}}
 	j.plan = Plan{
 		At: f.At, Target: f.Target.Place, Create: f.Target.Absent, Kept: slices.Clone(f.Left),
 	}
-	for _, g := range j.groups() {
+	groups := j.groups()
+	for _, g := range groups {
+		j.roots[root{g.From, g.Digest}] = true
+	}
+	for _, g := range groups {
 		j.image(g)
 	}
 	if j.want.needs().Empty() {
@@ -52,6 +56,12 @@ type judge struct {
 	want  *wanting
 	plan  Plan
 	taken map[Place]map[string]bool // tags with referrers that an image has dealt with
+	roots map[root]bool             // manifests that are images of their own
+}
+
+type root struct {
+	from   Place
+	digest v1.Hash
 }
 
 // A group is the tags of one source manifest that one rule wants.
@@ -142,7 +152,7 @@ func (j *judge) byDigest(g *group) {
 		g.sure = append(g.sure, "")
 		return
 	}
-	switch here, known := j.present(g.Digest, true); {
+	switch here, known := j.present(g.Digest, true, false); {
 	case !known:
 	case here:
 		g.check = append(g.check, "")

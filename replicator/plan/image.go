@@ -132,8 +132,8 @@ func (j *judge) bring(img Image) {
 	j.plan.Images = append(j.plan.Images, img)
 }
 
-// MergedSelection is the selection under which state remembers that the entries
-// of a source's fallback tag are at the target.
+// MergedSelection is the selection under which state remembers that what a tag of
+// the source carries, see [Merge], is at the target.
 const MergedSelection = "merged"
 
 func (j *judge) found(g *group, tag string, root Node, selection string) {

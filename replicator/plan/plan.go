@@ -65,11 +65,12 @@ type Image struct {
 	Merged    []Merge `json:"merged,omitempty"`    // to remember once the image is there
 }
 
-// A Merge is a fallback tag of the source whose entries are all among an image's
+// A Merge is a tag of the source that carries referrers: cosign's, or a fallback
+// tag, whose index is not copied and whose entries are all among the image's
 // referrers, or at the target already.
 type Merge struct {
 	Tag    string  `json:"tag"`
-	Digest v1.Hash `json:"digest"` // of the index at the source
+	Digest v1.Hash `json:"digest"` // at the source
 }
 
 // A Node is one manifest to put, after its blobs and its children.
@@ -81,7 +82,7 @@ type Node struct {
 	Here         bool    `json:"here,omitempty"`     // the target repository holds it, with all that is below
 	Blobs        []Blob  `json:"blobs,omitempty"`    // each digest once
 	Children     []Node  `json:"children,omitempty"` // those that are selected
-	Subject      v1.Hash `json:"subject,omitzero"`   // of a referrer
+	Subject      v1.Hash `json:"subject,omitzero"`   // of a referrer; zero for one that has only a cosign tag
 	Tag          string  `json:"tag,omitempty"`      // a cosign tag under which the referrer is put, instead of its digest
 	Fallback     bool    `json:"fallback,omitempty"` // add it to its subject's fallback index too: the target lacks the referrers API
 }

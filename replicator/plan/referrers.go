@@ -8,6 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/transship/transship/providers"
+	"github.com/transship/transship/state"
 )
 
 // referring gathers what refers to an image, a subject before those that refer to it.
@@ -62,10 +63,11 @@ func (j *judge) asks(t *tree, g *group, sure bool) bool {
 	return Due(g.Digest.Hex, last, j.f.At, g.Rule.Recheck)
 }
 
-// below follows the tags that carry referrers of n's children.
+// below follows the tags that carry referrers of n's children. A child that is
+// wanted by a tag of its own has them there.
 func (r *referring) below(n Node) (bad *trouble) {
 	for _, c := range n.Children {
-		if c.Source.Hex == "" {
+		if c.Source.Hex == "" && !r.j.roots[root{r.src.Place, c.Digest}] {
 			bad = worse(bad, r.about(c.Digest, false, 1))
 		}
 		bad = worse(bad, r.below(c))
@@ -189,9 +191,15 @@ func (r *referring) referrer(e entry) (n Node, use bool, bad *trouble) {
 	if !known {
 		return Node{}, false, waiting()
 	}
+	if e.tag != "" && !keep && r.j.f.Target.Ours[e.tag].Digest != e.Digest {
+		r.merged = append(r.merged, Merge{Tag: e.tag, Digest: e.Digest})
+	}
 	if here || keep {
 		n = Node{Descriptor: v1.Descriptor{Digest: e.Digest, MediaType: e.MediaType, Size: e.Size}, ArtifactType: e.ArtifactType,
-			Here: true, Subject: e.subject, Tag: e.tag}
+			Here: true, Tag: e.tag}
+		if e.tag == "" {
+			n.Subject = e.subject
+		}
 		return n, true, nil
 	}
 	if f, failed := r.src.Failed[e.Digest.String()]; failed && f.Kind == providers.NotFound && e.tag == "" {
@@ -208,8 +216,10 @@ func (r *referring) referrer(e entry) (n Node, use bool, bad *trouble) {
 	if n, bad = whole.root(e.Digest); bad != nil {
 		return Node{}, false, bad
 	}
-	n.Here, n.Subject, n.Tag = false, e.subject, e.tag
-	n.Fallback = r.lists(e, m)
+	n.Here, n.Tag, n.Fallback = false, e.tag, r.lists(e, m)
+	if m.Subject != nil || e.tag == "" {
+		n.Subject = e.subject
+	}
 	return n, true, nil
 }
 
@@ -226,7 +236,7 @@ func (r *referring) lists(e entry, m Manifest) bool {
 // else under e's tag which the rule does not overwrite.
 func (r *referring) atTarget(e entry) (here, known, keep bool) {
 	if e.tag == "" {
-		here, known = r.j.present(e.Digest, r.probe)
+		here, known = r.j.present(e.Digest, r.probe, false)
 		return here, known, false
 	}
 	t := &r.j.f.Target
@@ -236,29 +246,30 @@ func (r *referring) atTarget(e entry) (here, known, keep bool) {
 		return false, true, false
 	}
 	if now.Hex == "" {
-		return r.believed(e, ours.Digest)
+		return r.believed(e, ours)
+	}
+	if now == ours.Digest && r.tagDue(e, ours) {
+		r.j.plan.Verified = append(r.j.plan.Verified, e.tag)
 	}
 	return now == e.Digest, true, r.rule.keeps() && now != e.Digest && now != ours.Digest
 }
 
 // believed is atTarget for a tag that the target lists by name: state may know
-// that we put it, or, of an image that is complete, that the target holds it.
-func (r *referring) believed(e entry, ours v1.Hash) (here, known, keep bool) {
+// that it was right, or, of an image that is complete, that the target holds it.
+func (r *referring) believed(e entry, ours state.TargetTag) (here, known, keep bool) {
 	t := &r.j.f.Target
-	if ours == e.Digest {
+	if ours.Digest == e.Digest && !r.tagDue(e, ours) {
 		return true, true, false
-	}
-	if ours.Hex == "" && r.sure {
-		held := r.j.holds(e.Digest)
-		if _, told := t.Where[e.Digest]; !told || held {
-			return held, told, false
-		}
 	}
 	if _, failed := t.Failed[e.tag]; failed {
 		return false, true, true
 	}
 	r.j.want.tags[e.tag] = true
 	return false, false, false
+}
+
+func (r *referring) tagDue(e entry, ours state.TargetTag) bool {
+	return r.j.verifyDue(Want{Tag: e.tag, Rule: r.rule}, ours)
 }
 
 // strays plans the tags with referrers that no image took: their subject is not

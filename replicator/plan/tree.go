@@ -79,7 +79,7 @@ func (t *tree) node(d v1.Descriptor, depth int) (Node, *trouble) {
 	if bad != nil {
 		return Node{}, bad
 	}
-	return n, t.here(&n)
+	return n, t.here(&n, depth > 1 && t.j.f.Target.Caps.SparseIndex != providers.No)
 }
 
 // manifest returns what was read, or asks for it.
@@ -147,14 +147,15 @@ func (t *tree) narrow(n *Node, m Manifest, kept map[v1.Hash]v1.Descriptor, dropp
 }
 
 // here notes whether the target holds n with all that is below: the manifest
-// alone does not prove it.
-func (t *tree) here(n *Node) *trouble {
+// alone does not prove it. unguarded says that the target might take an index
+// without n, so that what state believes of n is not enough.
+func (t *tree) here(n *Node, unguarded bool) *trouble {
 	for _, c := range n.Children {
 		if !c.Here {
 			return nil
 		}
 	}
-	here, known := t.j.present(n.Digest, t.probe)
+	here, known := t.j.present(n.Digest, t.probe, unguarded)
 	if !known {
 		return waiting()
 	}
@@ -180,10 +181,10 @@ func (j *judge) where(digest v1.Hash) []string {
 	return where
 }
 
-// present reports whether the target has a manifest. State is believed where
-// the target would refuse an index without it; with probe, and where the target
-// might not, it is looked for.
-func (j *judge) present(digest v1.Hash, probe bool) (here, known bool) {
+// present reports whether the target has a manifest. What state believes is
+// enough unless probe or doubt say otherwise: then it is looked for, with doubt
+// only where state believes that it is there.
+func (j *judge) present(digest v1.Hash, probe, doubt bool) (here, known bool) {
 	t := &j.f.Target
 	if t.Absent || t.Listed && len(t.Tags) == 0 && probe && len(t.Ours) == 0 {
 		return false, true
@@ -192,7 +193,7 @@ func (j *judge) present(digest v1.Hash, probe bool) (here, known bool) {
 	if _, told := t.Where[digest]; !told {
 		return false, false
 	}
-	if held && !probe && t.Caps.SparseIndex == providers.No || !held && !probe {
+	if !probe && !(held && doubt) {
 		return held, true
 	}
 	here, known = t.Seen[digest]

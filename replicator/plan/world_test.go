@@ -312,7 +312,7 @@ func (w *world) apply(p Plan) {
 				Selection: img.Selection, PutAt: p.At}
 		}
 		for _, m := range img.Merged {
-			w.ours[m.Tag] = state.TargetTag{Name: m.Tag, Source: m.Digest, Digest: m.Digest, Selection: MergedSelection}
+			w.ours[m.Tag] = state.TargetTag{Name: m.Tag, Source: m.Digest, Digest: m.Digest, Selection: MergedSelection, VerifiedAt: p.At}
 		}
 	}
 	w.remember(p)
@@ -364,8 +364,8 @@ func (w *world) steps(p Plan) string {
 			case n.Digest != img.Root.Digest && n.Tag == "":
 				say("put %s", name)
 			case n.Tag != "":
-				_, suffix, _ := providers.ReferrerTag(n.Tag)
-				say("put %s as %s%s", name, w.name(n.Subject), suffix)
+				subject, suffix, _ := providers.ReferrerTag(n.Tag)
+				say("put %s as %s%s", name, w.name(subject), suffix)
 			case len(img.Tags) == 0 && !n.Here:
 				say("put %s", name)
 			}

@@ -119,15 +119,28 @@ func (s *Survey) Read(ctx context.Context, job Job) (Result, error) {
 		src.links = append(src.links, link)
 		to.links = append(to.links, link)
 	}
-	if err := l.list(ctx); err != nil {
+	if err := l.run(ctx); err != nil {
 		return Result{}, err
 	}
 	return l.result(), nil
 }
 
-// list reads sources and targets side by side; each target goes on with its
+// run asks everything, and then tells state what was seen of the sources.
+func (l *look) run(ctx context.Context) error {
+	if err := l.ask(ctx); err != nil {
+		return err
+	}
+	for _, src := range l.sources {
+		if err := src.remember(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask reads sources and targets side by side; each target goes on with its
 // questions once its sources are known.
-func (l *look) list(ctx context.Context) error {
+func (l *look) ask(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	var sources sync.WaitGroup
 	known := make(chan struct{})
@@ -158,15 +171,7 @@ func (l *look) list(ctx context.Context) error {
 			}
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	for _, src := range l.sources {
-		if err := src.remember(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	return g.Wait()
 }
 
 // readable returns the first source's error if none of them could be read.

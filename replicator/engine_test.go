@@ -332,3 +332,62 @@ func TestOneTargetDown(t *testing.T) {
 		t.Errorf("passes: %+v, %v", passes, err)
 	}
 }
+
+func TestCheck(t *testing.T) {
+	r := newRig(t, oneRule, nil)
+	r.fill()
+	r.pass()
+	for _, deep := range []bool{false, true} {
+		for _, job := range r.jobs() {
+			rep, err := r.Check(t.Context(), job, deep)
+			if err != nil || !rep.OK() || rep.Right != rep.Tags || rep.Tags == 0 || deep != (rep.Bytes > 0) {
+				t.Errorf("deep %v: %+v, %v", deep, rep, err)
+			}
+		}
+	}
+}
+
+func TestCheckFinds(t *testing.T) {
+	layer := content.Layer("la", 1000)
+	for _, tt := range []struct {
+		name string
+		deep bool
+		harm func(s *registrytest.Server) error
+		want int // failures
+	}{
+		{"a blob is missing", false, func(s *registrytest.Server) error { return s.DeleteBlob("team/app", layer.Digest) }, 3},
+		{"a blob is damaged", true, func(s *registrytest.Server) error { return s.CorruptBlob(layer.Digest, 10) }, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t, oneRule, nil)
+			r.fill()
+			r.pass()
+			if err := tt.harm(r.servers["one"]); err != nil {
+				t.Fatal(err)
+			}
+			rep, err := r.Check(t.Context(), r.jobs()[0], tt.deep)
+			if err != nil || len(rep.Failures) != tt.want {
+				t.Errorf("%+v, %v", rep, err)
+			}
+		})
+	}
+}
+
+func TestAdopt(t *testing.T) {
+	r := newRig(t, oneRule+"    onConflict: keep\n", nil)
+	r.fill()
+	if err := r.servers["one"].Load("team/lib", content.Image("other", nil), "v1"); err != nil {
+		t.Fatal(err)
+	}
+	reports, _ := r.pass()
+	if reports[1].Figures.Kept != 1 {
+		t.Fatalf("kept: %+v", reports[1].Figures)
+	}
+	list, err := r.Adopt(t.Context(), r.jobs()[1])
+	if err != nil || len(list) != 1 || list[0].Target.Registry != "one" {
+		t.Fatalf("adopted %v, %v", list, err)
+	}
+	reports, _ = r.pass()
+	r.fine(reports)
+	r.equal()
+}

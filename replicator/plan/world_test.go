@@ -60,7 +60,8 @@ func newWorld(t *testing.T, source, target string) *world {
 		if !ok {
 			continue
 		}
-		r := w.repo(strings.TrimSpace(name))
+		name = strings.TrimSpace(name)
+		r := w.repo(name)
 		for tag, d := range w.parse(tags) {
 			r.tags[tag] = d
 			w.hold(r, d)

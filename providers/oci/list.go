@@ -17,7 +17,6 @@ import (
 )
 
 const (
-	pageSize = 1000     // names asked for at once; ECR refuses more
 	maxPage  = 32 << 20 // bytes of one page: some hosts ignore n and send all
 	maxPages = 10_000   // of one list
 )
@@ -82,7 +81,7 @@ func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Ro
 // them. It stops after the first error.
 func (r *Registry) names(ctx context.Context, c *call, path, field string, valid func(string) bool) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		p := &pager{r: r, c: c, path: path, field: field, n: pageSize}
+		p := &pager{r: r, c: c, path: path, field: field, n: r.opts.PageSize}
 		for p.more() {
 			page, err := p.next(ctx)
 			if err != nil {
@@ -114,6 +113,7 @@ type pager struct {
 	url         *url.URL
 	pages       int
 	last        []string // the page before
+	probe       bool     // this page is asked for on suspicion only
 	done        bool
 }
 
@@ -134,8 +134,11 @@ func (p *pager) next(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	repeated := p.pages > 1 && len(names) > 0 && slices.Equal(names, p.last)
-	p.last = names
+	repeated := p.pages > 1 && slices.Equal(names, p.last)
+	if p.probe && (repeated || len(names) == 0) {
+		p.r.whole.Store(true)
+	}
+	p.last, p.probe = names, false
 	if repeated {
 		p.done = true
 		return nil, nil
@@ -155,6 +158,7 @@ func (p *pager) turn(names []string, link string) error {
 		p.done = *u == *p.url
 		p.url = u
 	case p.looksFull(len(names)):
+		p.probe = len(names) < p.n
 		p.url = p.r.url(p.path, p.query(names[len(names)-1]))
 	default:
 		p.done = true
@@ -163,12 +167,13 @@ func (p *pager) turn(names []string, link string) error {
 }
 
 // looksFull reports whether a page without a Link may have a successor: it has
-// as many names as were asked for, or as hosts with a smaller limit send.
+// as many names as were asked for, or a round number, as hosts send whose own
+// limit is smaller. A host that was once suspected wrongly is believed from then on.
 func (p *pager) looksFull(n int) bool {
-	if n == 0 || p.r.linked.Load() || p.n > 0 && n > p.n {
+	if n == 0 || p.n == 0 || n > p.n || p.r.linked.Load() {
 		return false
 	}
-	return n == p.n || n%50 == 0
+	return n == p.n || n%50 == 0 && !p.r.whole.Load()
 }
 
 func (p *pager) query(last string) url.Values {

@@ -47,6 +47,10 @@ type Options struct {
 	// ChunkSize bytes, where Caps.Chunks is Yes; default 64 MiB and 128 MiB.
 	ChunkFrom, ChunkSize int64
 
+	// PageSize is how many names of a list are asked for at once; default 1000,
+	// the most that ECR allows.
+	PageSize int
+
 	Logger  *slog.Logger      // default: silent
 	Observe func(Request)     // called once per HTTP request, may be nil
 	Base    http.RoundTripper // replaces all transports, for tests
@@ -90,6 +94,7 @@ type Request struct {
 
 func (o Options) withDefaults() Options {
 	def(&o.UserAgent, "transship")
+	def(&o.PageSize, 1000)
 	def(&o.ChunkFrom, 64<<20)
 	def(&o.ChunkSize, 128<<20)
 	def(&o.Retry.Tries, 6)

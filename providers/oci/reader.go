@@ -34,7 +34,9 @@ func (r *Registry) Open(ctx context.Context, repo string, desc v1.Descriptor, of
 	}
 	if err := b.connect(); err != nil {
 		b.fail(err)
-		return nil, err
+		if err != io.EOF {
+			return nil, err
+		}
 	}
 	return b, nil
 }
@@ -118,11 +120,15 @@ func (b *reader) ask() error {
 	b.c.good = []int{http.StatusOK}
 	if b.at > 0 {
 		b.c.header = http.Header{"Range": {fmt.Sprintf("bytes=%d-", b.at)}}
-		b.c.good = []int{http.StatusOK, http.StatusPartialContent}
+		b.c.good = []int{http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable}
 	}
 	resp, err := b.r.send(b.ctx, b.c)
 	if err != nil {
 		return err
+	}
+	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		resp.Body.Close()
+		return b.beyond(resp)
 	}
 	if err := b.accept(resp); err != nil {
 		resp.Body.Close()
@@ -157,6 +163,15 @@ func (b *reader) accept(resp *http.Response) error {
 		return b.r.fail(b.c, providers.Unavailable, fmt.Errorf("the body ended before byte %d", b.at), "")
 	}
 	return err
+}
+
+// beyond judges a refused range: that of a blob that ends right there is its end.
+func (b *reader) beyond(resp *http.Response) error {
+	total, ok := strings.CutPrefix(resp.Header.Get("Content-Range"), "bytes */")
+	if size, err := strconv.ParseInt(total, 10, 64); ok && err == nil && size == b.at && b.size < 0 {
+		return io.EOF
+	}
+	return b.r.fail(b.c, providers.Invalid, fmt.Errorf("the host has no byte %d of it", b.at), hintSize)
 }
 
 // contentRange reads "bytes 5-9/10"; total is -1 if it is "*".

@@ -29,6 +29,7 @@ type Registry struct {
 
 	digestless atomic.Bool // HEAD tells no digest
 	linked     atomic.Bool // lists that go on say so in a Link header
+	whole      atomic.Bool // a short page without a Link is the last one
 }
 
 var _ providers.Registry = (*Registry)(nil)

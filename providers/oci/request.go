@@ -153,7 +153,7 @@ func redirects(method string, status int) bool {
 func (r *Registry) lead(c *call, from *url.URL, location string) (*url.URL, error) {
 	u, err := from.Parse(location)
 	if err != nil {
-		return nil, r.fail(c, providers.Invalid, errBadLocation, "")
+		return nil, r.fail(c, providers.Invalid, errBadLocation, hintHost)
 	}
 	u.Fragment = ""
 	if err := r.guard.follow(u); err != nil {

@@ -22,7 +22,7 @@ func compareAccess(a, b access) int {
 }
 
 func newScopes(all ...access) scopes {
-	s := slices.Clone(all)
+	s := append(scopes{}, all...)
 	slices.SortFunc(s, compareAccess)
 	return slices.Compact(s)
 }

@@ -89,6 +89,9 @@ func (s *signer) renew(ctx context.Context, want scopes, used pass, h http.Heade
 		return pass{}, false, nil
 	}
 	if used.token != nil {
+		if len(used.token.asked) == len(want) && used.token.deniedTo(want) {
+			return pass{}, false, nil // another one would say the same
+		}
 		s.tokens.drop(used.token, want)
 	}
 	s.learn(how)

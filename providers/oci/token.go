@@ -60,12 +60,12 @@ func (t *tokens) get(ctx context.Context, how challenge, want scopes) (*bearer, 
 }
 
 // fetch asks for want and what will be needed next; a service that refuses the
-// lot is asked for want alone.
+// lot, or gives too little of it, is asked for want alone.
 func (t *tokens) fetch(ctx context.Context, how challenge, want, base scopes) (*bearer, error) {
 	ask := t.widen(want, base)
 	b, err := t.s.r.requestToken(ctx, how, ask)
 	wide := len(ask) > len(want)
-	if wide && (providers.KindOf(err) == providers.Denied || err == nil && len(b.value) > maxHeader) {
+	if wide && (providers.KindOf(err) == providers.Denied || err == nil && (len(b.value) > maxHeader || b.deniedTo(want))) {
 		t.narrowDown()
 		b, err = t.s.r.requestToken(ctx, how, want)
 	}
@@ -133,7 +133,7 @@ func (t *tokens) find(want scopes, good func(*bearer) bool) *bearer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, b := range slices.Backward(t.byResource[want[0].resource]) {
-		if b.asked.covers(want) && good(b) {
+		if b.asked.covers(want) && good(b) && (len(b.asked) == len(want) || !b.deniedTo(want)) {
 			return b
 		}
 	}
@@ -193,7 +193,7 @@ func (b *bearer) resources() []string {
 
 // deniedTo reports whether the token's own claims say that it does not allow want.
 func (b *bearer) deniedTo(want scopes) bool {
-	return b != nil && b.granted != nil && !b.granted.covers(want)
+	return b.granted != nil && !b.granted.covers(want)
 }
 
 var errNoToken = errors.New("the token service's answer holds no usable token")
@@ -210,16 +210,17 @@ func grants(token string) scopes {
 		return nil
 	}
 	var claims struct {
-		Access []struct {
-			Type, Name string
-			Actions    []string
-		} `json:"access"`
+		Access json.RawMessage `json:"access"`
 	}
-	if json.Unmarshal(raw, &claims) != nil || claims.Access == nil {
+	var granted []struct {
+		Type, Name string
+		Actions    []string
+	}
+	if json.Unmarshal(raw, &claims) != nil || claims.Access == nil || json.Unmarshal(claims.Access, &granted) != nil {
 		return nil
 	}
 	all := scopes{}
-	for _, a := range claims.Access {
+	for _, a := range granted {
 		for _, action := range a.Actions {
 			all = append(all, access{a.Type + ":" + a.Name, action})
 			if action == "*" {
@@ -227,5 +228,5 @@ func grants(token string) scopes {
 			}
 		}
 	}
-	return newScopes(all...)
+	return newScopes(all...) // not nil, even if nothing is granted
 }

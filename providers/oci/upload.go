@@ -218,7 +218,7 @@ func (u *upload) stored(c *call, resp *http.Response) error {
 func (u *upload) at(c *call) (*url.URL, error) {
 	at, err := url.Parse(u.session.Location)
 	if err != nil || at.Host == "" {
-		return nil, u.r.fail(c, providers.Invalid, errBadLocation, "")
+		return nil, u.r.fail(c, providers.Invalid, errBadLocation, hintHost)
 	}
 	return u.r.lead(c, u.r.root, u.session.Location)
 }

@@ -27,6 +27,7 @@ func TestPostgres(t *testing.T) {
 		{"TwoProcesses", testTwoProcesses},
 		{"DeadProcess", testDeadProcess},
 		{"LostSession", testLostSession},
+		{"Close", testClose},
 		{"CancelledTake", testCancelledTake},
 		{"Schemas", testSchemas},
 		{"Restart", testRestart}, // last: it stops the server
@@ -190,6 +191,20 @@ func testLostSession(t *testing.T, c *pgtest.Cluster) {
 	})
 }
 
+// A store that closes gives back what it runs: others see it at once.
+func testClose(t *testing.T, c *pgtest.Cluster) {
+	dsn := c.Database(t)
+	one, other := openAt(t, dsn), closing(t, openAt(t, dsn))
+	check(t, one.Ask(t.Context(), state.Ask{Key: "k"}))
+	take(t, one, "k")
+	check(t, one.Close())
+	queue, err := other.Queue(t.Context())
+	check(t, err)
+	if len(queue) != 1 || queue[0].Running {
+		t.Errorf("queue %+v", queue)
+	}
+}
+
 // A Take that is called off takes no claim of the process with it.
 func testCancelledTake(t *testing.T, c *pgtest.Cluster) {
 	s := closing(t, openAt(t, c.Database(t)))
@@ -197,8 +212,13 @@ func testCancelledTake(t *testing.T, c *pgtest.Cluster) {
 	claim := take(t, s, "k")
 	for i := range 50 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*100*time.Microsecond)
-		_, _ = s.Take(ctx) // cancelled somewhere
+		check(t, s.Ask(t.Context(), state.Ask{Key: "other"}))
+		other, _ := s.Take(ctx) // called off somewhere
 		cancel()
+		if other == nil {
+			other = take(t, s, "other")
+		}
+		check(t, s.Done(t.Context(), other, nil, 0))
 	}
 	take(t, s, "")
 	check(t, s.Done(t.Context(), claim, nil, 0))
@@ -223,7 +243,8 @@ func testSchemas(t *testing.T, c *pgtest.Cluster) {
 
 // The server restarts under a store that goes on.
 func testRestart(t *testing.T, c *pgtest.Cluster) {
-	ctx, s := t.Context(), closing(t, openAt(t, c.Database(t)))
+	ctx, dsn := t.Context(), c.Database(t)
+	s := closing(t, openAt(t, dsn))
 	check(t, s.Ask(ctx, state.Ask{Key: "k"}))
 	void := take(t, s, "k")
 	c.Down(t)
@@ -244,6 +265,7 @@ func testRestart(t *testing.T, c *pgtest.Cluster) {
 	if err := s.Done(ctx, void, nil, 0); err == nil {
 		t.Error("the result of a void claim was taken")
 	}
+	take(t, closing(t, openAt(t, dsn)), "") // what is void frees nothing
 	check(t, s.Done(ctx, claim, nil, 0))
 }
 

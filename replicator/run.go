@@ -43,6 +43,9 @@ func (e *Engine) Run(ctx context.Context, job Job) (Report, error) {
 		return Report{Key: job.Key}, fmt.Errorf("survey: %w", err)
 	}
 	r := Report{Key: job.Key, Plans: plans(read)}
+	for i := range read.Facts {
+		read.Facts[i].Sources = nil // the content of manifests is decided about, and much
+	}
 	if err := e.remember(ctx, r.Plans); err != nil {
 		return r, err
 	}

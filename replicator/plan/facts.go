@@ -20,6 +20,7 @@ type Facts struct {
 	Sources map[Place]*Source // may be shared by the facts of several targets
 	Wants   []Want            // in any order
 	Left    []Refusal         // what is wanted and could not be surveyed, or is not due yet
+	Hints   []string          // if not empty, only these tags of the sources were looked at
 }
 
 // A Want is one tag or digest of a source that one rule selects for the target.

@@ -282,7 +282,7 @@ func (j *judge) strays() {
 		}
 		for _, tag := range sortedKeys(j.f.Sources[from].Tags) {
 			subject, _, ok := providers.ReferrerTag(tag)
-			if !ok || j.taken[from][tag] || !j.holds(subject) {
+			if hints := j.f.Hints; !ok || j.taken[from][tag] || len(hints) > 0 && !slices.Contains(hints, tag) || !j.holds(subject) {
 				continue
 			}
 			j.stray(from, rule, subject)

@@ -93,7 +93,7 @@ const maxRounds = 100
 
 // begin fills the facts with what is known without a question.
 func (t *target) begin() {
-	t.facts = plan.Facts{At: t.at, Sources: map[plan.Place]*plan.Source{}, Target: plan.Target{
+	t.facts = plan.Facts{At: t.at, Hints: t.job.Hints, Sources: map[plan.Place]*plan.Source{}, Target: plan.Target{
 		Place: t.place, Caps: t.caps, Absent: t.absent, Listed: t.whole, Tags: t.tags, Ours: t.ours,
 		Ghosts: map[string]bool{}, Seen: map[v1.Hash]bool{}, Where: map[v1.Hash][]string{}, Failed: map[string]plan.Failure{},
 	}}

@@ -70,10 +70,10 @@ func (b *bars) add(g *gauge) *mpb.Bar {
 	return b.out.AddBar(0,
 		mpb.PrependDecorators(
 			decor.Name(g.name, decor.WC{C: decor.DindentRight | decor.DextraSpace}),
-			decor.CountersKibiByte("% .1f / % .1f", decor.WC{W: 24}),
+			decor.CountersKiloByte("% .1f / % .1f", decor.WC{W: 24}),
 		),
 		mpb.AppendDecorators(
-			decor.AverageSpeed(decor.SizeB1024(0), "% .1f", decor.WC{W: 12}),
+			decor.AverageSpeed(decor.SizeB1000(0), "% .1f", decor.WC{W: 12}),
 			decor.Name("  ETA "),
 			decor.AverageETA(decor.ET_STYLE_GO),
 			decor.Any(images),

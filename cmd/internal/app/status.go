@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/transship/transship/replicator/plan"
 	"github.com/transship/transship/state"
 	"github.com/transship/transship/state/sqlite"
 )
@@ -83,7 +84,7 @@ func (p *program) writeReport(r report) error {
 			took = x.Ended.Sub(x.Started).Round(100 * time.Millisecond).String()
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", x.Rule, stamp(x.Started), took, x.Outcome,
-			x.Figures.Copied, x.Figures.Failed, bytes(x.Figures.BytesRead), bytes(x.Figures.BytesSent))
+			x.Figures.Copied, x.Figures.Failed, plan.Bytes(x.Figures.BytesRead), plan.Bytes(x.Figures.BytesSent))
 	}
 	fmt.Fprintln(w)
 	fmt.Fprintln(w, "RULE\tTARGET\tIN STEP\tBEHIND\tFAILED\tCONFLICT\tREFUSED\tCOOLING\tGONE\tSEEN")
@@ -122,17 +123,4 @@ func stamp(t time.Time) string {
 		return "never"
 	}
 	return t.Local().Format("2006-01-02 15:04:05")
-}
-
-// bytes prints n in the largest binary unit that keeps three digits.
-func bytes(n int64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	v, units := float64(n)/unit, "KMGTPE"
-	for v >= unit && len(units) > 1 {
-		v, units = v/unit, units[1:]
-	}
-	return fmt.Sprintf("%.1f %ciB", v, units[0])
 }

@@ -1,0 +1,69 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/transship/transship/replicator/plan"
+	"github.com/transship/transship/replicator/transfer"
+)
+
+// A display is what people see while a run goes on: bars on a terminal, or a
+// line for each change. It hears of images as a [transfer.Journal].
+type display struct {
+	meter *meter
+	bars  *bars // nil without a terminal
+
+	mu    sync.Mutex
+	lines io.Writer // nil if nobody reads them
+}
+
+// show starts the display that the options ask for.
+func (p *program) show() *display {
+	d := &display{meter: newMeter()}
+	switch kind := p.opts.Progress; {
+	case kind == "none", kind == "auto" && p.json():
+	case kind == "bars", kind == "auto" && isTerminal(p.stderr):
+		d.bars = showBars(p.stderr, d.meter)
+	case p.json():
+		d.lines = p.stderr
+	default:
+		d.lines = p.stdout
+	}
+	return d
+}
+
+// Image writes the line of one image that has ended.
+func (d *display) Image(_ context.Context, r transfer.Result) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lines != nil {
+		fmt.Fprintln(d.lines, resultLine(r))
+	}
+}
+
+func (d *display) close() {
+	if d.bars != nil {
+		d.bars.close()
+	}
+}
+
+// resultLine tells in one line what an image brought, or why it did not.
+func resultLine(r transfer.Result) string {
+	var names []string
+	for _, t := range r.Image.Tags {
+		names = append(names, fmt.Sprintf("%s (%s)", t.Name, t.Why))
+	}
+	if len(names) == 0 {
+		names = []string{"@" + r.Image.Root.Digest.String()}
+	}
+	head := fmt.Sprintf("%s -> %s:%s", r.Image.From, r.Target, strings.Join(names, ", "))
+	if r.Err != nil {
+		return "failed: " + head + ": " + r.Err.Error()
+	}
+	f := r.Figures
+	return fmt.Sprintf("%s: sent %s in %s, %d mounted, %d there already", head, plan.Bytes(f.BytesSent), count(int(f.BlobsSent), "blob"), f.Mounted, f.Present)
+}

@@ -1,0 +1,99 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/transship/transship/policy"
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/all"
+)
+
+// registries opens the registries of a policy when they are first asked for, and
+// each once. It is safe for concurrent use.
+type registries struct {
+	set *policy.Set
+	log *slog.Logger
+
+	mu   sync.Mutex
+	open map[string]providers.Registry
+}
+
+func newRegistries(set *policy.Set, log *slog.Logger) *registries {
+	return &registries{set: set, log: log, open: map[string]providers.Registry{}}
+}
+
+// get returns the registry of that name in the policy.
+func (r *registries) get(name string) (providers.Registry, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if reg := r.open[name]; reg != nil {
+		return reg, nil
+	}
+	what, ok := r.set.Registries[name]
+	if !ok {
+		return nil, fmt.Errorf("the policy has no registry %q", name)
+	}
+	options, err := r.options(name, what)
+	if err != nil {
+		return nil, fmt.Errorf("registry %s: %w", name, err)
+	}
+	reg, err := all.Open(what.ProviderName(), options)
+	if err != nil {
+		return nil, fmt.Errorf("registry %s: %w", name, err)
+	}
+	r.open[name] = reg
+	return reg, nil
+}
+
+// options says in the providers' words what the policy says of a registry.
+func (r *registries) options(name string, what policy.Registry) (all.Options, error) {
+	proxy, err := what.Proxy.Resolve()
+	if err != nil {
+		return all.Options{}, fmt.Errorf("proxy: %w", err)
+	}
+	who, keychain := credentials(what.Auth)
+	o := all.Options{
+		Host: what.Endpoint(), Path: what.Path, PlainHTTP: what.PlainHTTP,
+		CAFile: what.CAFile, CertFile: what.ClientCert, KeyFile: what.ClientKey, Proxy: proxy,
+		Authenticator: who, Keychain: keychain, TokenRealm: what.TokenRealm,
+		Push:  r.isTarget(name),
+		Width: what.Limits.Width, Requests: what.Limits.Requests.PerSecond(),
+		ReadBytes: float64(what.Limits.Bytes), WriteBytes: float64(what.Limits.Bytes),
+		UserAgent: "transship/" + thisBuild().Version, Logger: r.log,
+		Capabilities: map[string]providers.Tri{},
+	}
+	for ability, is := range what.Capabilities {
+		var t providers.Tri
+		if err := t.UnmarshalText([]byte(is)); err != nil {
+			return o, fmt.Errorf("capabilities.%s: %w", ability, err)
+		}
+		o.Capabilities[ability] = t
+	}
+	return o, nil
+}
+
+// isTarget reports whether some rule writes to the registry.
+func (r *registries) isTarget(name string) bool {
+	for _, rule := range r.set.Rules {
+		for _, t := range rule.To {
+			if t.Registry == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// close closes those that were opened.
+func (r *registries) close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var errs []error
+	for _, reg := range r.open {
+		errs = append(errs, reg.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,155 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/transship/transship/policy"
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/replicator"
+	"github.com/transship/transship/replicator/plan"
+	"github.com/transship/transship/replicator/transfer"
+	"github.com/transship/transship/state"
+)
+
+func (p *program) syncCmd() *cobra.Command {
+	var only []string
+	cmd := &cobra.Command{
+		Use:   "sync",
+		Short: "Make every target hold what the policy says, once",
+		Long: `Sync looks at every source and target of the policy, copies what is missing and puts
+tags where everything below them has arrived. A pass with nothing to do writes nothing.
+
+Ctrl-C once lets blobs in flight finish and records what is done; twice stops at once.
+Either way the same command goes on where it stopped, inside a blob too.`,
+		Example: `  transship sync
+  transship sync -c policies/ --only apps
+  transship sync --only apps:team-a/** --progress lines
+  transship sync -o json > report.json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			set, err := p.load()
+			if err != nil {
+				return err
+			}
+			return p.replicate(cmd.Context(), set, sessionOptions{only: only})
+		},
+	}
+	p.opts.policyFlags(cmd.Flags())
+	p.opts.stateFlags(cmd.Flags())
+	p.opts.runFlags(cmd.Flags())
+	onlyFlag(cmd.Flags(), &only)
+	return cmd
+}
+
+// replicate runs every rule of set that o leaves and reports.
+func (p *program) replicate(ctx context.Context, set *policy.Set, o sessionOptions) error {
+	started := time.Now()
+	show := p.show()
+	o.progress, o.journal = show.meter, show
+	s, err := p.open(ctx, set, o)
+	if err != nil {
+		show.close()
+		return err
+	}
+	p.stop.graceful()
+	out, err := p.runAll(ctx, s, show)
+	show.close()
+	if closing := s.close(); err == nil {
+		err = closing
+	}
+	out.Took = time.Since(started).Round(time.Millisecond).Seconds()
+	if printing := p.writeOutcome(out); printing != nil {
+		return printing
+	}
+	return p.verdict(out, err)
+}
+
+// An outcome is what a sync has come to.
+type outcome struct {
+	Done        bool                 `json:"done"` // everything wanted is in step
+	Interrupted bool                 `json:"interrupted,omitempty"`
+	Took        float64              `json:"seconds"`
+	Repos       int                  `json:"repositories"`
+	Figures     state.Figures        `json:"figures"`
+	Targets     []targetFigures      `json:"targets"`
+	Failures    []replicator.Failure `json:"failures,omitempty"`
+	Jobs        []jobFailure         `json:"failedRepositories,omitempty"`
+	Problems    []replicator.Problem `json:"problems,omitempty"`
+}
+
+// A jobFailure is a repository that could not be looked at.
+type jobFailure struct {
+	Repository string         `json:"repository"`
+	Error      string         `json:"error"`
+	Kind       providers.Kind `json:"kind"`
+	Hint       string         `json:"hint,omitempty"`
+}
+
+// targetFigures is one target registry's part.
+type targetFigures struct {
+	Registry string `json:"registry"`
+	Images   int64  `json:"images"`
+	Failed   int64  `json:"failed"`
+	Sent     int64  `json:"bytesSent"`
+	Saved    int64  `json:"bytesSaved"`
+}
+
+// runAll expands the rules and runs their jobs.
+func (p *program) runAll(ctx context.Context, s *session, show *display) (outcome, error) {
+	jobs, problems, err := s.Expand(ctx, s.rules, s.only.takes)
+	out := outcome{Problems: problems, Repos: len(jobs)}
+	if err != nil {
+		return out, err
+	}
+	reports, err := s.RunAll(ctx, "cli", jobs, nil)
+	for _, r := range reports {
+		out.Figures.Add(r.Figures)
+		out.Failures = append(out.Failures, r.Failures...)
+		out.Interrupted = out.Interrupted || r.Interrupted
+		if r.Err != nil && !errors.Is(r.Err, transfer.ErrInterrupted) && ctx.Err() == nil {
+			out.Jobs = append(out.Jobs, jobFailure{Repository: repositoryOf(r.Key), Error: r.Err.Error(),
+				Kind: providers.KindOf(r.Err), Hint: providers.HintOf(r.Err)})
+		}
+	}
+	out.Interrupted = out.Interrupted || ctx.Err() != nil
+	for _, g := range show.meter.gauges() {
+		out.Targets = append(out.Targets, targetFigures{g.name, g.ended.Load() - g.failed.Load(), g.failed.Load(), g.bytesSent.Load(), g.saving.Load()})
+	}
+	out.Done = err == nil && !out.Interrupted && len(out.Failures)+len(out.Jobs)+len(out.Problems) == 0
+	return out, err
+}
+
+// verdict turns an outcome into the error that has its exit code.
+func (p *program) verdict(out outcome, err error) error {
+	switch {
+	case out.Interrupted:
+		return &failure{code: exitFailed, err: errInterrupted, hint: "run the same command again: it goes on where it stopped"}
+	case err != nil:
+		return err
+	case out.Done:
+		return nil
+	case out.Repos > 0 && len(out.Jobs) == out.Repos, out.Repos == 0 && len(out.Problems) > 0:
+		return &failure{code: exitFailed}
+	default:
+		return &failure{code: exitSomeLeft}
+	}
+}
+
+func (p *program) writeOutcome(out outcome) error {
+	if p.json() {
+		return p.writeJSON(out)
+	}
+	p.writeTrouble(out.Problems, out.Jobs, out.Failures)
+	f := out.Figures
+	p.printf("%s in %s: %s put, %d in step, %d failed, %d kept as they are\n",
+		count(out.Repos, "repository"), time.Duration(out.Took*float64(time.Second)).Round(10*time.Millisecond),
+		count(int(f.Copied), "tag"), f.InStep, f.Failed, f.Kept)
+	if f.BytesRead+f.BytesSent+f.BytesSaved > 0 {
+		p.printf("read %s, sent %s, not sent %s (%d blobs sent, %d mounted, %d there already)\n",
+			plan.Bytes(f.BytesRead), plan.Bytes(f.BytesSent), plan.Bytes(f.BytesSaved), f.BlobsSent, f.Mounted, f.Present)
+	}
+	return nil
+}

@@ -278,6 +278,7 @@ func TestStops(t *testing.T) {
 			plans[0].Images = append(plans[0].Images, plans[1].Images...)
 			plans = plans[:1]
 			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
 			why := errors.New("second Ctrl-C")
 			halt := sync.OnceFunc(func() { close(stop) })
 			if hard {

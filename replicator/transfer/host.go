@@ -2,12 +2,14 @@ package transfer
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/transship/transship/providers"
+	"github.com/transship/transship/replicator/plan"
 	"github.com/transship/transship/state"
 )
 
@@ -36,7 +38,7 @@ type host struct {
 	trips   *trips
 
 	mu       sync.Mutex
-	held     map[spot]bool        // seen to be there
+	held     map[spot]plan.Have   // seen to be there, and how it came
 	origin   map[v1.Hash]*landing // where a blob first arrived: the one repository to mount it from
 	bringing map[spot]*flight     // blobs on their way to a repository
 	sending  map[v1.Hash]*flight  // blobs on their way to the host
@@ -60,7 +62,7 @@ func (t *Transfer) hostOf(reg providers.Registry) *host {
 		h = &host{
 			name: reg.Host(), slots: make(chan struct{}, t.opts.Width), streams: make(chan struct{}, 1),
 			trips: newTrips(reg.Host(), t.opts.Now),
-			held:  map[spot]bool{}, origin: map[v1.Hash]*landing{},
+			held:  map[spot]plan.Have{}, origin: map[v1.Hash]*landing{},
 			bringing: map[spot]*flight{}, sending: map[v1.Hash]*flight{}, putting: map[spot]*flight{},
 			merging: map[spot]*flight{}, refused: map[pair]time.Time{}, misses: map[pair]bool{},
 			uploads: map[spot]*providers.Session{}, told: map[string]bool{},
@@ -86,22 +88,34 @@ func (h *host) learn(ctx context.Context, t *Transfer, reg providers.Registry) (
 	}
 	refusals, err := t.opts.State.Refusals(ctx, h.name, now)
 	t.warn("read refused mounts", err)
+	caps = caps.With(facts)
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	maps.DeleteFunc(h.refused, func(_ pair, until time.Time) bool { return !until.After(now) })
 	for _, r := range refusals {
 		h.refused[pair{r.From, r.To}] = r.Until
 	}
-	caps = caps.With(facts)
 	h.mounted = h.mounted || caps.Mount == providers.Yes
-	if !h.loaded && caps.Chunks == providers.Yes {
-		h.loaded = true
-		open, err := t.opts.State.Uploads(ctx, h.name)
-		t.warn("read open uploads", err)
-		for _, u := range open {
-			h.uploads[spot{u.Repo.Name, u.Digest}] = &providers.Session{Location: u.Location, Committed: u.Committed, Started: u.Started}
-		}
+	load := !h.loaded && caps.Chunks == providers.Yes
+	h.loaded = h.loaded || load
+	h.mu.Unlock()
+	if load {
+		h.loadUploads(ctx, t)
 	}
 	return caps, nil
+}
+
+// loadUploads takes over the sessions that an earlier process left open.
+func (h *host) loadUploads(ctx context.Context, t *Transfer) {
+	open, err := t.opts.State.Uploads(ctx, h.name)
+	t.warn("read open uploads", err)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, u := range open {
+		at := spot{u.Repo.Name, u.Digest}
+		if h.uploads[at] == nil {
+			h.uploads[at] = &providers.Session{Location: u.Location, Committed: u.Committed, Started: u.Started}
+		}
+	}
 }
 
 func tri(yes bool) providers.Tri {
@@ -133,7 +147,14 @@ func (t *Transfer) warn(what string, err error) {
 func (h *host) holds(at spot) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.held[at]
+	return h.held[at] != ""
+}
+
+// mountedTo reports whether digest came to at by a mount.
+func (h *host) mountedTo(at spot) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.held[at] == plan.Mount
 }
 
 // A landing is where a blob first arrived in this process, and by whom.
@@ -145,14 +166,14 @@ type landing struct {
 	shut  bool
 }
 
-// landed records that digest is in w's repository.
-func (h *host) landed(w *work, digest v1.Hash) {
+// landed records that digest is in w's repository, and how it came there.
+func (h *host) landed(w *work, digest v1.Hash, how plan.Have) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.held) > mostFacts {
 		clear(h.held)
 	}
-	h.held[spot{w.to.repo, digest}] = true
+	h.held[spot{w.to.repo, digest}] = how
 	if h.origin[digest] != nil {
 		return
 	}

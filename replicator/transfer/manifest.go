@@ -100,7 +100,7 @@ func subjectOf(m providers.Manifest) v1.Hash {
 func (w *work) arrived(n plan.Node, ref string) {
 	h := w.to.host
 	h.mu.Lock()
-	h.held[spot{w.to.repo, n.Digest}] = true
+	h.held[spot{w.to.repo, n.Digest}] = plan.Upload
 	h.mu.Unlock()
 	var names []v1.Hash
 	for _, b := range n.Blobs {
@@ -155,6 +155,10 @@ func (w *work) heal(ctx context.Context, n plan.Node, m providers.Manifest) erro
 	if err != nil {
 		return err
 	}
+	lied := map[v1.Hash]bool{}
+	for _, b := range n.Blobs {
+		lied[b.Digest] = w.to.host.mountedTo(spot{w.to.repo, b.Digest})
+	}
 	doubted := make([]v1.Hash, 0, len(n.Blobs)+len(n.Children))
 	for _, b := range n.Blobs {
 		doubted = append(doubted, b.Digest)
@@ -165,7 +169,7 @@ func (w *work) heal(ctx context.Context, n plan.Node, m providers.Manifest) erro
 	w.to.host.forget(ctx, w.t, w.to.repo, doubted...)
 	for _, b := range n.Blobs {
 		if b.Have != plan.Foreign {
-			if err := w.healBlob(ctx, b); err != nil {
+			if err := w.healBlob(ctx, b, lied[b.Digest]); err != nil {
 				return err
 			}
 		}
@@ -201,17 +205,26 @@ func (w *work) expand(n plan.Node, m providers.Manifest) (plan.Node, error) {
 	return n, nil
 }
 
-func (w *work) healBlob(ctx context.Context, b plan.Blob) error {
+// healBlob brings b if it is really missing; if it is so after a mount that was
+// said to have worked, by an upload.
+func (w *work) healBlob(ctx context.Context, b plan.Blob, lied bool) error {
 	_, err := w.to.reg.Stat(ctx, w.to.repo, b.Digest)
 	switch {
 	case err == nil:
-		w.to.host.landed(w, b.Digest)
+		w.to.host.landed(w, b.Digest, plan.Here)
 		return nil
 	case providers.KindOf(err) != providers.NotFound:
 		return onSide(Target, err)
 	}
 	b.Have = plan.Upload
-	return w.place(ctx, b)
+	if !lied {
+		return w.place(ctx, b)
+	}
+	if err := w.upload(ctx, b, nil); err != nil {
+		return err
+	}
+	w.arrive(ctx, b, plan.Upload)
+	return nil
 }
 
 func (w *work) healChild(ctx context.Context, c plan.Node) error {

@@ -59,16 +59,21 @@ func (w *work) bringBlob(ctx context.Context, b plan.Blob) error {
 	if err != nil {
 		return err
 	}
+	w.arrive(ctx, b, how)
+	return nil
+}
+
+// arrive counts a blob that has come, and remembers it.
+func (w *work) arrive(ctx context.Context, b plan.Blob, how plan.Have) {
 	if how == plan.Mount {
 		w.mounted.Add(1)
 		w.saved(b)
 	} else {
 		w.sent.Add(1)
 	}
-	w.to.host.landed(w, b.Digest)
+	w.to.host.landed(w, b.Digest, how)
 	w.have(b.Digest, b.Size)
 	w.flush(ctx)
-	return nil
 }
 
 func (w *work) mountOrUpload(ctx context.Context, b plan.Blob) (plan.Have, error) {
@@ -84,7 +89,7 @@ func (w *work) mountOrUpload(ctx context.Context, b plan.Blob) (plan.Have, error
 		if lead {
 			how, err := w.mountKnown(ctx, b)
 			if err == nil {
-				h.landed(w, b.Digest)
+				h.landed(w, b.Digest, how)
 			}
 			land(&h.mu, h.sending, b.Digest, f)
 			return how, err
@@ -198,7 +203,9 @@ func (w *work) refuse(ctx context.Context, from string) {
 	until := w.t.opts.Now().Add(refusedFor)
 	h.mu.Lock()
 	h.refused[p] = until
-	h.misses[p] = true
+	if !h.mounted {
+		h.misses[p] = true
+	}
 	news := len(h.misses) >= enough && !h.mounted && !h.mountless
 	h.mountless = h.mountless || news
 	h.mu.Unlock()

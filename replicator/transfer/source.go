@@ -41,7 +41,7 @@ func (w *work) origin(b plan.Blob) *origin {
 	source := reader{reg: w.from, at: w.img.From, price: w.price(w.img.From.Registry)}
 	var all []reader
 	siblings := b.From
-	if l := w.to.host.from(b.Digest, w.to.repo); l != nil {
+	if l := w.to.host.from(b.Digest, w.to.repo); l != nil && (!w.to.caps.MountNeedsManifest || w.to.host.wasNamed(l)) {
 		siblings = []string{l.repo}
 	}
 	for _, repo := range siblings[:min(len(siblings), tries)] {

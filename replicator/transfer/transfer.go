@@ -66,8 +66,9 @@ type Options struct {
 	Journal    Journal  // may be nil
 	Progress   Progress // may be nil
 
-	SpoolDir   string // created with mode 0700; "" is a fresh temporary folder, removed by Close
-	SpoolBytes int64  // bound of the spool on disk; 0: 10 GiB or half of the free disk
+	SpoolDir   string        // created with mode 0700; "" is a fresh temporary folder, removed by Close
+	Patience   time.Duration // how long a read waits for room in the spool before it is taken from targets that lag; 15 s
+	SpoolBytes int64         // bound of the spool on disk; 0: 10 GiB or half of the free disk
 
 	Width     int // images side by side per target host; 16
 	BlobWidth int // blobs side by side within an image; 4
@@ -120,7 +121,7 @@ func New(opts Options) (*Transfer, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	sp, err := spool.Open(spool.Options{Dir: opts.SpoolDir, Bytes: opts.SpoolBytes, Logger: opts.Logger})
+	sp, err := spool.Open(spool.Options{Dir: opts.SpoolDir, Bytes: opts.SpoolBytes, Patience: opts.Patience, Logger: opts.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"io"
+	"log/slog"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -38,7 +39,8 @@ func (w *work) upload(ctx context.Context, b plan.Blob, s *providers.Session) er
 		o.distrust()
 		s, err = w.send(ctx, o, nil)
 	}
-	if errors.Is(err, spool.ErrLost) || errors.Is(err, spool.ErrTooLarge) || errors.Is(err, spool.ErrNoRoom) {
+	if past(err) {
+		w.explain(o.desc, err)
 		s, err = w.stream(ctx, o, s)
 	}
 	w.settle(ctx, b.Descriptor, s, err)
@@ -98,10 +100,30 @@ func (w *work) readError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if errors.Is(err, spool.ErrLost) || errors.Is(err, spool.ErrNoRoom) {
+	if past(err) {
 		return err
 	}
 	return onSide(Source, err)
+}
+
+// past reports whether a blob has to go past the spool.
+func past(err error) bool {
+	for _, why := range []error{spool.ErrLost, spool.ErrTooLarge, spool.ErrNoRoom, spool.ErrDisk} {
+		if errors.Is(err, why) {
+			return true
+		}
+	}
+	return false
+}
+
+// explain says why a blob will be read once for each target.
+func (w *work) explain(desc v1.Descriptor, err error) {
+	level := slog.LevelDebug
+	if errors.Is(err, spool.ErrNoRoom) || errors.Is(err, spool.ErrDisk) {
+		level = slog.LevelWarn // a person can do something about it
+	}
+	w.t.opts.Logger.Log(context.Background(), level, "a blob goes past the spool and may be read more than once",
+		"host", w.to.host.name, "repo", w.to.repo, "digest", desc.Digest.String(), "bytes", desc.Size, "spool", w.t.spool.Dir(), "err", err)
 }
 
 // named makes of a mismatch what people can act on.

@@ -92,13 +92,15 @@ func (c *Claim) ReadAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	n, err := c.read.at.ReadAt(p[:end-off], off)
-	if err != nil && int64(n) == end-off {
-		err = nil
+	switch {
+	case int64(n) < end-off && c.Err() != nil:
+		return n, c.Err() // the file was closed under us
+	case int64(n) < end-off:
+		return n, diskError(err)
+	case n < len(p):
+		return n, io.EOF
 	}
-	if err == nil && end-off < int64(len(p)) {
-		err = io.EOF
-	}
-	return n, err
+	return n, nil
 }
 
 // Source is what the read takes its bytes from: that of the claim which started it.

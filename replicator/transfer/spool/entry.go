@@ -137,10 +137,13 @@ func valid(d v1.Hash) bool {
 	return true
 }
 
-// diskError marks a full disk as ErrNoRoom.
+// diskError marks a full disk as ErrNoRoom, and anything else as ErrDisk.
 func diskError(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w: %w", ErrNoRoom, err)
 	}
-	return err
+	return fmt.Errorf("%w: %w", ErrDisk, err)
 }

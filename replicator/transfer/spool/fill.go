@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"os"
@@ -112,7 +111,7 @@ func (s *Spool) trust(e *entry, r *read, to sink, h hash.Hash, buf []byte) error
 		return nil
 	}
 	if err := rehash(to, e.have, h, buf); err != nil {
-		return fmt.Errorf("spool: read back: %w", err)
+		return diskError(err)
 	}
 	if e.have < e.size {
 		return nil
@@ -216,7 +215,7 @@ func (s *Spool) settle(e *entry, r *read, err error) {
 // salvage keeps what a failed read has brought, unless it is wrong or the disk is full.
 func (s *Spool) salvage(e *entry, err error) {
 	_, wrong := errors.AsType[*Mismatch](err)
-	if wrong || errors.Is(err, ErrNoRoom) || e.mem != nil {
+	if wrong || errors.Is(err, ErrNoRoom) || errors.Is(err, ErrDisk) || e.mem != nil {
 		s.discard(e)
 	}
 }

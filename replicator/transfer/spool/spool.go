@@ -24,6 +24,8 @@ var (
 	ErrLost = errors.New("its bytes had to make room in the spool")
 	// ErrNoRoom: the disk is full, whatever the spool's own bound says.
 	ErrNoRoom = errors.New("no room on the spool's disk")
+	// ErrDisk: the disk fails in another way.
+	ErrDisk = errors.New("the spool's disk fails")
 	// ErrClosed: the spool or the claim is.
 	ErrClosed = errors.New("spool is closed")
 )

@@ -74,7 +74,6 @@ func (l *ledger) note(r transfer.Result) {
 	defer l.mu.Unlock()
 	l.figures.Add(r.Figures)
 	if r.Err == nil {
-		l.figures.Copied += int64(len(r.Put))
 		return
 	}
 	source := r.Image.Root.Digest
@@ -88,7 +87,6 @@ func (l *ledger) note(r transfer.Result) {
 		}
 		return
 	}
-	l.figures.Failed++
 	for _, name := range tagNames(r.Image) {
 		l.failedTags[name] = true
 		l.failures = append(l.failures, Failure{

@@ -409,12 +409,12 @@ func TestStreamSurvivesAReset(t *testing.T) {
 // Tiny spool, much work: everything arrives, and nothing gets stuck.
 func TestTinySpool(t *testing.T) {
 	w := newWorld(t, 3, func(w *world) {
-		w.opts.SpoolBytes = 1500 << 10
+		w.opts.SpoolBytes = 800 << 10
 		for _, s := range w.targets {
 			s.Set(func(q *registrytest.Quirks) { q.NoMount = true })
 		}
 	})
-	plans := w.load(content.Shared(9, 0.02))
+	plans := w.load(content.Shared(9, 0.01))
 	w.mustAll(w.run(plans))
 	w.verify(plans)
 }

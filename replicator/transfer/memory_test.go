@@ -18,7 +18,7 @@ import (
 )
 
 // A large layer goes through a process of its own, whose peak is measured: the
-// registries are in this one. 512 MB, or 2 GB with TRANSSHIP_LONG=1.
+// registries are in this one. 256 MB, or 2 GB with TRANSSHIP_LONG=1.
 func TestMemoryOfALargeLayer(t *testing.T) {
 	if hosts := os.Getenv("TRANSSHIP_TEST_COPY"); hosts != "" {
 		copyLarge(t, strings.Split(hosts, ","))
@@ -56,7 +56,7 @@ func TestMemoryOfALargeLayer(t *testing.T) {
 }
 
 func large() *content.Manifest {
-	size := int64(512 << 20)
+	size := int64(256 << 20)
 	if os.Getenv("TRANSSHIP_LONG") == "1" {
 		size = 2 << 30
 	}

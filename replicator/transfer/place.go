@@ -27,7 +27,11 @@ func (w *work) place(ctx context.Context, b plan.Blob) error {
 			land(&h.mu, h.bringing, at, f)
 			return err
 		}
-		waited, err := w.await(ctx, f.by, f.done)
+		by := f.by
+		if !w.to.caps.MountNeedsManifest {
+			by = nil // whoever brings a blob then waits for no image: no circle
+		}
+		waited, err := w.await(ctx, by, f.done)
 		if err != nil {
 			return err
 		}

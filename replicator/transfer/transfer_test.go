@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -354,4 +355,33 @@ func blobsIn(c registrytest.Counts) int64 {
 		n += d.BytesIn
 	}
 	return n
+}
+
+// Images of one repository bring each other's layers at the same time: that is no
+// circle, and no reason to send one twice.
+func TestImagesOfARepositoryShareUploads(t *testing.T) {
+	w := newWorld(t, 1, func(w *world) {
+		w.targets[0].Set(func(q *registrytest.Quirks) { q.Latency = time.Millisecond })
+	})
+	var layers []content.Blob
+	for i := range 24 {
+		layers = append(layers, content.Layer(fmt.Sprintf("shared %d", i), 2000))
+	}
+	var corpus content.Corpus
+	for i := range 12 {
+		mine := append(slices.Clone(layers[2*i:]), layers[:2*i]...)
+		name := fmt.Sprintf("image %d", i)
+		corpus = append(corpus, content.Entry{Repo: "app", Manifest: content.Image(name, mine), Tags: []string{fmt.Sprintf("v%d", i)}})
+	}
+	plans := w.load(corpus)
+	for _, p := range plans[1:] {
+		plans[0].Images = append(plans[0].Images, p.Images...)
+	}
+	w.mustAll(w.run(plans[:1]))
+	w.verify(plans)
+	for d, n := range w.targets[0].Counts().Digests {
+		if n.Uploads > 1 {
+			t.Errorf("%s was sent %d times", d, n.Uploads)
+		}
+	}
 }

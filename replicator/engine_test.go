@@ -23,7 +23,7 @@ type rig struct {
 	t       *testing.T
 	set     *policy.Set
 	servers map[string]*registrytest.Server
-	clients map[string]*oci.Registry
+	clients map[string]providers.Registry
 	state   state.Store
 	now     time.Time
 	opts    Options
@@ -31,7 +31,7 @@ type rig struct {
 
 func newRig(t *testing.T, rules string, change func(name string, q *registrytest.Quirks)) *rig {
 	t.Helper()
-	r := &rig{t: t, servers: map[string]*registrytest.Server{}, clients: map[string]*oci.Registry{}, now: time.Now()}
+	r := &rig{t: t, servers: map[string]*registrytest.Server{}, clients: map[string]providers.Registry{}, now: time.Now()}
 	text := "registries:\n"
 	for _, name := range []string{"src", "one", "two"} {
 		var q registrytest.Quirks

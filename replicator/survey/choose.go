@@ -52,7 +52,15 @@ func (s *source) judge() {
 	}
 }
 
-func (s *source) pushed(name string) time.Time { return s.rows[name].pushed }
+// pushed is the time that rules go by: the tag's own where the host has one, and
+// otherwise its content's. For lag only the tag's own will do, as a tag may move
+// to old content.
+func (s *source) pushed(name string) time.Time {
+	if at := s.rows[name].tagged; !at.IsZero() {
+		return at
+	}
+	return s.rows[name].pushed
+}
 
 // firstSeen is when the tag was first seen with the digest that it has now.
 func (s *source) firstSeen(name string) time.Time {

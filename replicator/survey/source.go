@@ -50,7 +50,8 @@ type source struct {
 type tagRow struct {
 	digest   v1.Hash
 	media    types.MediaType
-	pushed   time.Time
+	pushed   time.Time // when its content arrived
+	tagged   time.Time // when the tag was moved to it
 	archived bool
 }
 
@@ -91,11 +92,7 @@ func (s *source) list(ctx context.Context) error {
 			fresh = append(fresh, s.untaggedRow(row)...)
 		}
 		for _, tag := range row.Tags {
-			pushed := row.Tagged
-			if pushed.IsZero() && len(s.known) == 0 {
-				pushed = row.Pushed // nothing better is known of a tag that was never seen
-			}
-			s.rows[tag] = tagRow{row.Digest, row.MediaType, pushed, row.Archived}
+			s.rows[tag] = tagRow{row.Digest, row.MediaType, row.Pushed, row.Tagged, row.Archived}
 		}
 	}
 	s.whole = hinted == nil

@@ -52,7 +52,7 @@ func (t *target) wantTag(l Link, src *source, rule *plan.Rule, v policy.Selectio
 	case resolved:
 		t.facts.Wants = append(t.facts.Wants, plan.Want{
 			Rule: rule, From: l.From, Ref: v.Tag, Tag: tag, Digest: digest,
-			MediaType: types.MediaType(src.media(v.Tag)), Pushed: src.pushed(v.Tag),
+			MediaType: types.MediaType(src.media(v.Tag)), Pushed: src.rows[v.Tag].tagged,
 		})
 	}
 }

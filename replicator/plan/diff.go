@@ -305,6 +305,7 @@ func (j *judge) finish() {
 	})
 	j.plan.Kept = slices.Compact(j.plan.Kept)
 	slices.Sort(j.plan.Verified)
+	j.plan.Verified = slices.Compact(j.plan.Verified)
 	if !j.want.needs().Empty() {
 		return
 	}

@@ -249,3 +249,63 @@ func randomSource(r *rand.Rand) string {
 	}
 	return b.String()
 }
+
+// What no registry should hold ends in a refusal, and in bounded time.
+func TestDiffHostile(t *testing.T) {
+	deep := "m(c)"
+	for i := range providers.MaxDepth {
+		deep = fmt.Sprintf("i%d[%s]", i, deep)
+	}
+	w := newWorld(t, "v1="+deep+" v2=m", "")
+	if got, want := w.steps(Diff(w.facts())), "copy c; put m as v2; failed v1"; got != want {
+		t.Errorf("too deep: got %s, want %s", got, want)
+	}
+	// Each of ten indexes on a level lists all ten of the next: ten to the sixth images.
+	var all strings.Builder
+	fmt.Fprint(&all, "v0=m(c) ")
+	below := "m"
+	for level := range 6 {
+		var names []string
+		for i := range 10 {
+			name := fmt.Sprintf("x%d-%d", level, i)
+			fmt.Fprintf(&all, "t%s=%s[%s] ", name, name, below)
+			names = append(names, name)
+		}
+		below = strings.Join(names, " ")
+	}
+	w = newWorld(t, all.String(), "")
+	w.rule.Referrers = false
+	f := w.facts()
+	var last []Want
+	for _, want := range f.Wants {
+		if want.Tag == "tx5-0" {
+			last = append(last, want)
+		}
+	}
+	f.Wants = last
+	if got := w.steps(Diff(f)); got != "failed tx5-0" {
+		t.Errorf("an index that lists it all again and again: %.80s", got)
+	}
+}
+
+// GitLab resolves the fallback tag to the subject itself; its children are no referrers.
+func TestFallbackTagThatIsTheSubject(t *testing.T) {
+	w := newWorld(t, "v1=ix[m1(c1)] fallback-ix=ix", "")
+	if got, want := w.steps(Diff(w.facts())), "copy c1; put m1; put ix as v1"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// A fallback index that lists a manifest which names no subject is merged by hand
+// at any target, as the API would never list it.
+func TestFallbackWithoutSubject(t *testing.T) {
+	w := newWorld(t, "v1=m1(c1) fallback-m1=fx[s1(e)]", "")
+	p := Diff(w.facts())
+	if got, want := w.steps(p), "copy e; put s1 listed for m1; copy c1; put m1 as v1"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	w.apply(p)
+	if again := Diff(w.facts()); !again.Empty() {
+		t.Errorf("still to do: %s", w.steps(again))
+	}
+}

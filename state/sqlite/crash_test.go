@@ -20,10 +20,10 @@ func when() time.Time { return time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC) }
 // A process is killed in the middle of its writes: all that it had been told was
 // recorded is there, what it ran is free at once, and its passes are closed.
 func TestKilled(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state.db")
 	if child := os.Getenv(childPath); child != "" {
-		writeForever(t, child)
+		writeForever(t, child) // and makes no folder: nobody would remove it
 	}
+	path := filepath.Join(t.TempDir(), "state.db")
 	cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$")
 	cmd.Env = append(os.Environ(), childPath+"="+path)
 	out, err := cmd.StdoutPipe()

@@ -5,7 +5,7 @@
 // # Design
 //
 // Parameters are $1, $2, … (both drivers bind them by number). Lists are written
-// out as ($2,$3,…), at most 500 rows a statement, so that one query answers for
+// out as ($2,$3,…), at most 500 long, so that one query answers for
 // hundreds of digests. Rows of one statement are sorted by their key: two writers
 // that lock them in the same order cannot deadlock. No transaction outlives a
 // call, and an iterator reads a page at a time, so that a slow consumer holds

@@ -8,8 +8,14 @@ import (
 	"strings"
 )
 
-// batch is how many rows one statement carries.
-const batch = 500
+const (
+	// batch is how many rows one transaction writes, and how long a list is.
+	batch = 500
+	// parameters is how many of them an insert has. SQLite looks each up by its name
+	// among all others, so that a statement with four times as many takes ten times
+	// as long: 50,000 rows of four columns took 1.9 s at 2,000 and 0.5 s at 240.
+	parameters = 240
+)
 
 // A querier is a pool or a transaction.
 type querier interface {
@@ -55,16 +61,19 @@ func values(rows, cols int) string {
 	return strings.Join(lists, ",")
 }
 
-// insert writes rows by "head VALUES (…),(…) tail", at most batch a statement, in
-// the order given: sort them by key. args returns the columns of one row.
+// insert writes rows by "head VALUES (…),(…) tail", in the order given: sort them by
+// key. args returns the columns of one row; all rows have as many.
 func insert[T any](ctx context.Context, tx *sql.Tx, head, tail string, rows []T, args func(T) []any) error {
-	for chunk := range slices.Chunk(rows, batch) {
-		var all []any
+	if len(rows) == 0 {
+		return nil
+	}
+	columns := len(args(rows[0]))
+	for chunk := range slices.Chunk(rows, max(1, parameters/columns)) {
+		all := make([]any, 0, len(chunk)*columns)
 		for _, r := range chunk {
 			all = append(all, args(r)...)
 		}
-		text := head + " VALUES " + values(len(chunk), len(all)/len(chunk)) + " " + tail
-		if _, err := tx.ExecContext(ctx, text, all...); err != nil {
+		if _, err := tx.ExecContext(ctx, head+" VALUES "+values(len(chunk), columns)+" "+tail, all...); err != nil {
 			return err
 		}
 	}

@@ -17,7 +17,7 @@
 // Nothing waits while it holds a limit. The order is: room in the spool, then a
 // read slot at the source, then, once bytes come, a write slot at the target; a
 // reader never waits for a writer. Images wait for images only through one
-// graph, which refuses a wait that would close a circle (see waits.go).
+// graph, which refuses a wait that would close a circle (see flight.go).
 //
 // What is learned on the way (content placed, mounts refused) is kept for the
 // run and given to state; a fact that proves wrong is dropped from both and the

@@ -27,6 +27,9 @@ func TestMemoryOfALargeLayer(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the peak is read from /proc, which only Linux has")
 	}
+	if raced {
+		t.Skip("the race detector has a memory of its own; run it without -race")
+	}
 	const most = 64 << 10 // KiB
 	w := newWorld(t, 2, nil)
 	if err := w.source.LoadCorpus(one("app", "v1", large())); err != nil {

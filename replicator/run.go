@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/transship/transship/policy"
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/replicator/plan"
 	"github.com/transship/transship/replicator/survey"
@@ -99,11 +100,11 @@ func (e *Engine) sum(r *Report, read survey.Result, ledgers map[plan.Place]*ledg
 	for i, p := range r.Plans {
 		l := ledgers[p.Target]
 		f := l.figures
-		f.Tags += int64(len(read.Facts[i].Wants) + len(p.Kept))
+		f.Tags += wanted(read.Facts[i])
 		f.InStep += int64(p.InStep)
 		for _, k := range p.Kept {
 			switch {
-			case e.fails(k):
+			case k.Failed(conflictFails(read.Facts[i], k)):
 				f.Failed++
 				r.Failures = append(r.Failures, Failure{Rule: k.Rule, Target: p.Target, Tag: firstOf(k.Tag, k.Ref),
 					Kind: kindOfLeft(k.Kind), Reason: k.Reason, Hint: k.Hint})
@@ -124,9 +125,22 @@ func (e *Engine) sum(r *Report, read survey.Result, ledgers map[plan.Place]*ledg
 	})
 }
 
-// fails reports whether a refusal makes the run end with "some items failed".
-func (e *Engine) fails(k plan.Refusal) bool {
-	return k.Failed(strings.HasSuffix(k.Reason, "onConflict is fail"))
+// wanted counts what rules want for a target: also what could not be surveyed.
+func wanted(f plan.Facts) int64 {
+	n := len(f.Wants)
+	for _, l := range f.Left {
+		if l.Kind != plan.LeftSkipped && l.Kind != plan.LeftCooling {
+			n++
+		}
+	}
+	return int64(n)
+}
+
+// conflictFails reports whether the rule that k is about says onConflict: fail.
+func conflictFails(f plan.Facts, k plan.Refusal) bool {
+	return slices.ContainsFunc(f.Wants, func(w plan.Want) bool {
+		return w.Rule.Name == k.Rule && w.Rule.OnConflict == policy.Fail
+	})
 }
 
 func kindOfLeft(l plan.Left) providers.Kind {

@@ -39,7 +39,6 @@ func (c *conformer) pages() {
 	for name, change := range map[string]func(*Quirks){
 		"by link":          func(q *Quirks) { q.PageMax = 4 },
 		"by absolute link": func(q *Quirks) { q.PageMax, q.AbsoluteLink = 4, true },
-		"by last":          func(q *Quirks) { q.PageMax, q.NoLink = 4, true },
 		"refusing large n": func(q *Quirks) { q.PageMax, q.PageDefault, q.RefuseOverMax = 4, 4, true },
 		"not at all":       func(q *Quirks) { q.IgnorePaging = true },
 		"reversed":         func(q *Quirks) { q.PageMax, q.Order = 4, Reverse },
@@ -50,6 +49,22 @@ func (c *conformer) pages() {
 			if got := sub.manyTags(n); got != n {
 				c.Errorf("%s: %d tags, listed %d", name, n, got)
 			}
+		}
+	}
+	c.pagesByLast()
+}
+
+// pagesByLast: where there is no Link, a page as long as was asked for is not
+// taken for the last one.
+func (c *conformer) pagesByLast() {
+	c.server.Set(func(q *Quirks) { q.Listing = Listing{NoLink: true} })
+	for _, n := range []int{999, 1000, 1001, 2000} {
+		repo := fmt.Sprint("many/", n)
+		for i := range n {
+			c.must("load", c.server.Load(repo, content.Image("many", nil), fmt.Sprintf("v%d", i)))
+		}
+		if got := len(c.tags(repo)); got != n {
+			c.Errorf("by last: %d tags, listed %d", n, got)
 		}
 	}
 }

@@ -91,6 +91,9 @@ func (c *conformer) open() {
 	c.must("read", err)
 	for _, offset := range []int64{0, 1, size / 2, size - 1, size} {
 		for _, said := range []int64{size, -1} {
+			if said < 0 && offset == size {
+				continue // nobody can know that this is the end
+			}
 			d := b.Descriptor
 			d.Size = said
 			got, err := c.read("app", d, offset)
@@ -114,7 +117,11 @@ func (c *conformer) corruptManifest() {
 	m := content.Image("x", nil)
 	c.push("app", m, "v1")
 	c.must("damage", c.server.CorruptManifest("app", "v1"))
-	for _, ref := range []string{"v1", m.Digest.String()} {
+	refs := []string{m.Digest.String()}
+	if !c.h.Quirks.NoDigestHeader {
+		refs = append(refs, "v1") // without the header, only a digest tells
+	}
+	for _, ref := range refs {
 		_, err := c.Manifest(c.ctx, "app", ref)
 		c.fails("manifest whose bytes changed, by "+ref, providers.Invalid, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,18 +93,27 @@ func (s *Server) sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// stall waits for d, or with 0 until Release; it ends early with ctx and the server.
-func (s *Server) stall(ctx context.Context, d time.Duration) {
+// nextRelease is closed by the Release that comes next.
+func (s *Server) nextRelease() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.released
+}
+
+// stall waits for d, or with 0 until released. Where the client or the server end
+// meanwhile, nothing goes on: the connection is closed.
+func (s *Server) stall(ctx context.Context, d time.Duration, released <-chan struct{}) {
 	if d > 0 {
-		_ = s.sleep(ctx, d)
+		if err := s.sleep(ctx, d); err != nil {
+			panic(http.ErrAbortHandler)
+		}
 		return
 	}
-	s.mu.Lock()
-	released := s.released
-	s.mu.Unlock()
 	select {
 	case <-released:
+		return
 	case <-ctx.Done():
 	case <-s.done:
 	}
+	panic(http.ErrAbortHandler)
 }

@@ -176,47 +176,70 @@ func (n *counter) begin(class Class) {
 	n.c.Requests[class]++
 }
 
-// end counts how it went.
-func (n *counter) end(x *exchange) {
+// answered counts what is known once a status is, before the client can see it: a
+// client that has its answer finds it counted.
+func (n *counter) answered(x *exchange) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.c.Status[x.status]++
-	if x.status >= 400 || x.broken {
+	if x.status >= 400 {
 		n.c.Errors[x.class]++
 	}
-	n.traffic(x, n.c.Repos, x.repo, x.in)
-	committed := int64(0)
-	if x.class == UploadPut && x.status == 201 {
-		committed = x.received
-	}
-	n.traffic(x, n.c.Digests, x.digest, committed)
+	did := Traffic{}
 	switch {
-	case x.class != Mount || x.fault:
-	case x.status == 201:
+	case x.blob && x.status < 300:
+		did.Reads = 1
+	case x.class == UploadPut && x.status == 201:
+		did.Uploads = 1
+	case x.class == Mount && x.status == 201:
+		did.Mounts = 1
 		n.c.MountsAccepted++
-	default:
+	case x.class == Mount && !x.fault:
 		n.c.MountsRefused++
+	}
+	n.add(n.c.Repos, x.repo, did)
+	did.BytesIn = x.received
+	n.add(n.c.Digests, x.digest, did)
+}
+
+// ended counts the requests that were broken off.
+func (n *counter) ended(x *exchange) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if x.broken && x.status < 400 {
+		n.c.Errors[x.class]++
 	}
 }
 
-func (n *counter) traffic(x *exchange, to map[string]Traffic, key string, in int64) {
-	if key == "" {
+// sent counts bytes of a blob before they are written; those that were not in
+// the end are taken back by a negative number.
+func (n *counter) sent(x *exchange, bytes int) {
+	n.out.Add(int64(bytes))
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.add(n.c.Repos, x.repo, Traffic{BytesOut: int64(bytes)})
+	n.add(n.c.Digests, x.digest, Traffic{BytesOut: int64(bytes)})
+}
+
+// took counts bytes of an upload as they are read.
+func (n *counter) took(x *exchange, bytes int) {
+	n.in.Add(int64(bytes))
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.add(n.c.Repos, x.repo, Traffic{BytesIn: int64(bytes)})
+}
+
+func (n *counter) add(to map[string]Traffic, key string, more Traffic) {
+	if key == "" || more == (Traffic{}) {
 		return
 	}
 	t := to[key]
-	t.BytesIn += in
-	t.BytesOut += x.blobOut
-	switch {
-	case x.blobOut > 0 || x.blob && x.status < 300:
-		t.Reads++
-	case x.class == UploadPut && x.status == 201:
-		t.Uploads++
-	case x.class == Mount && x.status == 201:
-		t.Mounts++
-	}
-	if t != (Traffic{}) {
-		to[key] = t
-	}
+	t.Reads += more.Reads
+	t.BytesOut += more.BytesOut
+	t.Uploads += more.Uploads
+	t.BytesIn += more.BytesIn
+	t.Mounts += more.Mounts
+	to[key] = t
 }
 
 // Busiest lists the digests that were read most often, most first: for messages

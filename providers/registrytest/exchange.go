@@ -19,16 +19,16 @@ type exchange struct {
 	r     *http.Request
 	conn  *conn
 	side  Side
+	n     int64 // in the log
 	began time.Time
 
-	brk  Fault // what breaks in the bodies
+	brk  Fault // what breaks in the bodies, see Fault.Break
 	user string
 
 	status   int
 	out      int64 // bytes of the answer's body
 	blob     bool  // the answer's body is a blob or a part of one
-	blobOut  int64
-	in       int64 // bytes of an upload's body
+	in       int64 // bytes of the request's body
 	received int64 // by the whole upload, once it is committed
 	broken   bool
 	fault    bool // the answer was made up
@@ -46,6 +46,8 @@ func (x *exchange) WriteHeader(status int) {
 		x.reset()
 	}
 	x.status = status
+	x.s.counts.answered(x)
+	x.s.log.answered(x)
 	x.tamper()
 	x.ResponseWriter.WriteHeader(status)
 }
@@ -103,6 +105,7 @@ const drop Break = "drop"
 
 // interrupt does at the middle of an answer what the fault says.
 func (x *exchange) interrupt() {
+	released := x.s.nextRelease()                            // before the client can see that it is to release
 	_ = http.NewResponseController(x.ResponseWriter).Flush() // the peer may be gone already
 	switch x.brk.Break {
 	case Reset:
@@ -113,7 +116,7 @@ func (x *exchange) interrupt() {
 		panic(http.ErrAbortHandler) // closes the connection in order
 	case Stall:
 		x.broken = true
-		x.s.stall(x.r.Context(), x.brk.For)
+		x.s.stall(x.r.Context(), x.brk.For, released)
 		x.brk = Fault{}
 	}
 }
@@ -132,11 +135,14 @@ func (x *exchange) send(p []byte) (int, error) {
 	if err := x.s.pace(x, len(p), x.s.outPace); err != nil {
 		return 0, err
 	}
+	blob := x.blob && x.status < 300
+	if blob {
+		x.s.counts.sent(x, len(p))
+	}
 	n, err := x.ResponseWriter.Write(p)
 	x.out += int64(n)
-	if x.blob && x.status < 300 {
-		x.blobOut += int64(n)
-		x.s.counts.out.Add(int64(n))
+	if blob && n < len(p) {
+		x.s.counts.sent(x, n-len(p))
 	}
 	if err != nil {
 		x.broken = true
@@ -144,7 +150,12 @@ func (x *exchange) send(p []byte) (int, error) {
 	return n, err
 }
 
-// A body is the request body of an upload.
+// uploading reports whether the request's body is a blob or a part of one.
+func (x *exchange) uploading() bool {
+	return x.class == UploadPatch || x.class == UploadPut || x.class == UploadPost
+}
+
+// A body is a request's body.
 type body struct {
 	io.ReadCloser
 	x *exchange
@@ -161,7 +172,9 @@ func (b body) Read(p []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(p)
 	x.in += int64(n)
-	x.s.counts.in.Add(int64(n))
+	if n > 0 && x.uploading() {
+		x.s.counts.took(x, n)
+	}
 	if wait := x.s.pace(x, n, x.s.inPace); wait != nil {
 		return n, wait
 	}
@@ -173,6 +186,6 @@ func (b body) interrupt() {
 		b.x.reset()
 	}
 	b.x.broken = true
-	b.x.s.stall(b.x.r.Context(), b.x.brk.For)
+	b.x.s.stall(b.x.r.Context(), b.x.brk.For, b.x.s.nextRelease())
 	b.x.brk = Fault{}
 }

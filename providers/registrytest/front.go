@@ -17,13 +17,13 @@ func (s *Server) serve(name Side, w http.ResponseWriter, r *http.Request, handle
 	x := &exchange{ResponseWriter: w, s: s, q: s.quirks.Load(), r: r, side: name, began: time.Now(),
 		conn: connOf(r.Context()), route: routeAt(name, r)}
 	r.Body = body{r.Body, x}
-	n := s.log.begin(x)
+	x.n = s.log.begin(x)
 	s.counts.begin(x.class)
 	defer func() {
-		s.counts.end(x)
-		s.log.end(n, x)
+		s.counts.ended(x)
+		s.log.answered(x)
 	}()
-	s.fire(n)
+	s.fire(x.n)
 	if s.hold(x) && s.fail(x) {
 		handle(x)
 	}

@@ -68,10 +68,11 @@ func (l *requestLog) begin(x *exchange) int64 {
 	return l.n
 }
 
-func (l *requestLog) end(n int64, x *exchange) {
+// answered notes how x went, so far.
+func (l *requestLog) answered(x *exchange) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := &l.entries[(n-1)%logCapacity]; e.N == n {
+	if e := &l.entries[(x.n-1)%logCapacity]; e.N == x.n {
 		e.Status, e.Broken = x.status, x.broken
 	}
 }

@@ -41,6 +41,8 @@ func newBackend(d *driver) *backend {
 	return &backend{app: handlers.NewApp(context.Background(), config), driver: d}
 }
 
+// close leaves one goroutine parked, which distribution starts for notifications
+// and has no way to end; it holds none of the storage.
 func (b *backend) close() {
 	_ = b.app.Shutdown()
 	b.driver.close()

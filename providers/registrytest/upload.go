@@ -63,15 +63,8 @@ func (s *Server) serveUpload(x *exchange) {
 		return
 	}
 	w := &uploadWriter{exchange: x}
-	defer func() {
-		s.uploads.with(x.upload, func(u *session) { u.received += x.in })
-	}()
+	defer w.account() // where the connection breaks, there is no answer
 	s.backend.ServeHTTP(w, x.r)
-	if x.class == UploadPut && x.status == http.StatusCreated {
-		s.uploads.with(x.upload, func(u *session) { x.received = u.received + x.in })
-		s.uploads.end(x.upload)
-		s.store.create(x.repo)
-	}
 }
 
 // mount decides whether distribution is to be asked for a mount at all, and
@@ -175,10 +168,13 @@ func (w *uploadWriter) WriteHeader(status int) {
 	if w.wrote {
 		return
 	}
-	w.wrote = true
+	w.account()
 	h := w.Header()
 	if id := h.Get("Docker-Upload-UUID"); id != "" && status == http.StatusAccepted && w.upload == "" {
 		w.s.uploads.begin(id, w.repo)
+	}
+	if w.class == UploadPut && status == http.StatusCreated {
+		w.commit()
 	}
 	w.staleRange()
 	if l := h.Get("Location"); l != "" {
@@ -188,6 +184,21 @@ func (w *uploadWriter) WriteHeader(status int) {
 		status = http.StatusCreated
 	}
 	w.exchange.WriteHeader(status)
+}
+
+// account adds what the request brought to its upload, once.
+func (w *uploadWriter) account() {
+	if !w.wrote {
+		w.wrote = true
+		w.s.uploads.with(w.upload, func(u *session) { u.received += w.in })
+	}
+}
+
+// commit ends the upload, before the client knows that it may go on.
+func (w *uploadWriter) commit() {
+	w.s.uploads.with(w.upload, func(u *session) { w.received = u.received })
+	w.s.uploads.end(w.upload)
+	w.s.store.create(w.repo)
 }
 
 func (w *uploadWriter) Write(p []byte) (int, error) {

@@ -19,7 +19,7 @@ for targets that another tool has filled, and after the state file was lost.
 
 It writes to no registry.`,
 		Example: "  transship adopt\n  transship adopt --only apps",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withJobs(cmd.Context(), only, p.adoptAll)
 		},

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -23,7 +25,7 @@ nothing that was remembered. With --deep it reads all of it and hashes it again.
 It writes to no registry. What it finds missing is forgotten, so that the next sync
 brings it again.`,
 		Example: "  transship check\n  transship check --deep --only apps:team-a/**\n  transship check -o json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withJobs(cmd.Context(), only, func(ctx context.Context, s *session, jobs []replicator.Job, out *checkOutput) error {
 				return p.checkAll(ctx, s, jobs, deep, out)
@@ -132,23 +134,30 @@ func (p *program) writeCheck(o checkOutput) error {
 	}
 }
 
-// writeTrouble prints what a person has to look at, with what to try.
+// writeTrouble tells standard error what a person has to look at, with what to try.
 func (p *program) writeTrouble(problems []replicator.Problem, jobs []jobFailure, failures []replicator.Failure) {
 	for _, x := range problems {
-		p.printf("problem: %s\n", x)
+		p.trouble(x.Hint, "problem: rule %s: %s", x.Rule, x.Reason)
 	}
 	for _, j := range jobs {
-		p.printf("failed: %s\n", j)
-		p.printHint(j.Hint)
+		p.trouble(j.Hint, "failed: %s", j)
 	}
 	for _, f := range failures {
-		p.printf("failed: %s:%s: %s\n", f.Target, f.Tag, f.Reason)
-		p.printHint(f.Hint)
+		p.trouble(f.Hint, "failed: %s: %s", target(f), f.Reason)
 	}
 }
 
-func (p *program) printHint(hint string) {
+// target names what has failed at a target: by tag, or by digest.
+func target(f replicator.Failure) string {
+	if strings.Contains(f.Tag, ":") {
+		return f.Target.String() + "@" + f.Tag
+	}
+	return f.Target.String() + ":" + f.Tag
+}
+
+func (p *program) trouble(hint, format string, args ...any) {
+	fmt.Fprintf(p.stderr, format+"\n", args...)
 	if hint != "" {
-		p.printf("    try: %s\n", hint)
+		fmt.Fprintf(p.stderr, "  try: %s\n", hint)
 	}
 }

@@ -14,8 +14,11 @@ func (p *program) configCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Start, check and describe policy files",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: `  transship config init --file transship.yaml
+  transship config validate
+  transship config schema > transship.schema.json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.configInitCmd(), p.configValidateCmd(), p.configSchemaCmd())
 	return cmd
@@ -29,7 +32,7 @@ func (p *program) configInitCmd() *cobra.Command {
 		Short: "Print a policy to start from, with comments",
 		Example: `  transship config init > transship.yaml
   transship config init --kind migration --file transship.yaml`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			text, err := policy.Example(kind)
 			if err != nil {
@@ -126,7 +129,7 @@ func (p *program) configSchemaCmd() *cobra.Command {
 		Use:     "schema",
 		Short:   "Print the JSON schema of the policy file, for editors",
 		Example: "  transship config schema > transship.schema.json\n  # first line of a policy: # yaml-language-server: $schema=transship.schema.json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			schema, err := policy.Schema()
 			if err != nil {

@@ -26,7 +26,7 @@ to the source's. A copy remembers nothing, unless --state names a file.`,
   transship copy --all-tags docker.io/library/alpine http://127.0.0.1:5000/alpine
   transship copy registry.example.com/app@sha256:... layout:./export/app
   transship copy --platform linux/amd64 --platform linux/arm64 quay.io/org/app:v2 mirror.example.com/app`,
-		Args: cobra.MinimumNArgs(2),
+		Args: argsFrom(2, -1, "a source and one or more targets"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, text := range platforms {
 				one, err := policy.ParsePlatform(text)

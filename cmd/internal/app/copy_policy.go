@@ -120,6 +120,9 @@ func copyTarget(t, from place, o copyOrder) (policy.Target, error) {
 	if t.tag != "" && (o.allTags || from.digest != "") {
 		return policy.Target{}, usage("leave out :"+t.tag+" at the target", "a target tag goes with one source tag")
 	}
+	if t.registry.Endpoint() == from.registry.Endpoint() && t.repo == from.repo && (t.tag == "" || t.tag == from.tag) {
+		return policy.Target{}, usage("another repository, or another tag", "%s/%s would be copied onto itself", from.registry.Endpoint(), from.repo)
+	}
 	return policy.Target{Repository: t.repo, Tag: t.tag}, nil
 }
 

@@ -2,10 +2,9 @@ package app
 
 import (
 	"cmp"
-	"fmt"
+	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,6 +65,7 @@ func (o *Options) stateFlags(f *pflag.FlagSet) {
 func (o *Options) runFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.SpoolDir, "spool-dir", o.SpoolDir, "`FOLDER` for blobs in transit")
 	f.TextVar(&o.SpoolSize, "spool-size", o.SpoolSize, "most `BYTES` the spool takes, as 10GiB (default 10GiB or half of the free disk)")
+	f.Lookup("spool-size").DefValue = "" // the text says it
 	f.IntVar(&o.Images, "images", o.Images, "images side by side for each target")
 	f.IntVar(&o.Jobs, "jobs", o.Jobs, "repositories side by side")
 	f.DurationVar(&o.Grace, "grace", o.Grace, "how long a first Ctrl-C lets blobs in flight finish")
@@ -84,21 +84,15 @@ func (o *Options) finish(cmd *cobra.Command) error {
 	if err := fromEnvironment(cmd.Flags()); err != nil {
 		return err
 	}
-	for _, c := range []struct {
-		flag, value string
-		of          []string
-	}{
-		{"output", o.Output, []string{"text", "json"}},
-		{"progress", o.Progress, []string{"auto", "bars", "lines", "none"}},
-		{"log-level", o.LogLevel, []string{"debug", "info", "warn", "error"}},
-		{"log-format", o.LogFormat, []string{"text", "json"}},
-	} {
-		if !slices.Contains(c.of, c.value) {
-			return usage("", "--%s: %q is not one of %v", c.flag, c.value, c.of)
-		}
-	}
-	if o.Images < 1 || o.Jobs < 1 {
-		return usage("", "--images and --jobs: at least 1")
+	if err := errors.Join(
+		choice(cmd, "output", o.Output, "text", "json"),
+		choice(cmd, "progress", o.Progress, "auto", "bars", "lines", "none"),
+		choice(cmd, "log-level", o.LogLevel, "debug", "info", "warn", "error"),
+		choice(cmd, "log-format", o.LogFormat, "text", "json"),
+		atLeastOne(cmd, "images", o.Images),
+		atLeastOne(cmd, "jobs", o.Jobs),
+	); err != nil {
+		return err
 	}
 	if len(o.Config) == 0 {
 		o.Config = []string{"transship.yaml"}
@@ -107,17 +101,17 @@ func (o *Options) finish(cmd *cobra.Command) error {
 }
 
 // fromEnvironment sets every flag that was not given from its twin: --spool-dir
-// is TRANSSHIP_SPOOL_DIR.
+// is TRANSSHIP_SPOOL_DIR. An empty one is as good as none.
 func fromEnvironment(flags *pflag.FlagSet) error {
 	var failed error
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := envPrefix + envName(f.Name)
-		value, ok := os.LookupEnv(name)
-		if f.Changed || !ok || f.Name == "help" {
+		value := os.Getenv(name)
+		if f.Changed || value == "" || f.Name == "help" {
 			return
 		}
 		if err := flags.Set(f.Name, value); err != nil && failed == nil {
-			failed = usage("", "environment %s: %v", name, err)
+			failed = usage("unset "+name+", or mend it", "environment variable %s: %w", name, badValue(f, value, errors.Unwrap(err)))
 		}
 	})
 	return failed
@@ -134,9 +128,4 @@ func envName(flag string) string {
 		}
 	}
 	return string(name)
-}
-
-// hintConfig is for a policy that is not there.
-func hintConfig() string {
-	return fmt.Sprintf("transship config init > %s", "transship.yaml")
 }

@@ -27,7 +27,7 @@ or leaves it out, without asking any registry.`,
   transship plan --only apps:team-a/web
   transship plan -o json | jq '.cost'
   transship plan --explain prod/team-a/web:v1.2`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			set, err := p.load()
 			if err != nil {

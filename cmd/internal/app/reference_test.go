@@ -41,7 +41,7 @@ func TestCommandReference(t *testing.T) {
 // describe writes a section for each command below parent.
 func describe(b *strings.Builder, parent *cobra.Command) {
 	for _, c := range parent.Commands() {
-		if c.Hidden || c.Name() == "help" || c.Name() == "completion" {
+		if c.Hidden || c.Name() == "help" {
 			continue
 		}
 		if c.HasSubCommands() {

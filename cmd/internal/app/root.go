@@ -2,11 +2,9 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -30,7 +28,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := p.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	return conclude(stderr, asUsage(err))
+	return conclude(stderr, err)
 }
 
 // root builds the command tree.
@@ -50,7 +48,7 @@ A policy file says what goes where. Without one, "copy" takes two references.`,
   transship copy registry.example.com/app:v1 mirror.example.com/app`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.opts.finish(cmd); err != nil {
@@ -66,29 +64,11 @@ A policy file says what goes where. Without one, "copy" takes two references.`,
 	p.opts.globalFlags(root.PersistentFlags())
 	root.AddCommand(
 		p.planCmd(), p.syncCmd(), p.copyCmd(), p.checkCmd(), p.adoptCmd(), p.statusCmd(),
-		p.configCmd(), p.versionCmd(),
+		p.configCmd(), p.versionCmd(), p.completionCmd(),
 	)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage(cmd.CommandPath()+" --help", "%v", err)
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.SetUsageTemplate(root.UsageTemplate() + "\n" + exitHelp + "\nEvery flag has a twin in the environment: --spool-dir is TRANSSHIP_SPOOL_DIR.\n")
 	return root
-}
-
-// asUsage gives cobra's own complaints, which have no type, the exit code of usage.
-func asUsage(err error) error {
-	if err == nil {
-		return nil
-	}
-	if _, ours := errors.AsType[*failure](err); ours {
-		return err
-	}
-	for _, start := range []string{"unknown command", "unknown flag", "accepts ", "requires ", "invalid argument"} {
-		if strings.HasPrefix(err.Error(), start) {
-			return usage("transship --help", "%s", strings.ReplaceAll(err.Error(), "\n\n", "\n"))
-		}
-	}
-	return err
 }
 
 func (p *program) logger() *slog.Logger {

@@ -30,7 +30,7 @@ func (p *program) statusCmd() *cobra.Command {
 		Long: `Status reads the state file and asks no registry: when each rule last ran, what
 each target still lacks, and what a person has to look at.`,
 		Example: "  transship status\n  transship status apps -o json",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    argsFrom(0, 1, "at most the name of a rule"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			rule := ""
 			if len(args) == 1 {

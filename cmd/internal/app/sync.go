@@ -28,7 +28,7 @@ Either way the same command goes on where it stopped, inside a blob too.`,
   transship sync -c policies/ --only apps
   transship sync --only apps:team-a/** --progress lines
   transship sync -o json > report.json`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			set, err := p.load()
 			if err != nil {

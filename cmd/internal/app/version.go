@@ -43,7 +43,7 @@ func (p *program) versionCmd() *cobra.Command {
 		Use:     "version",
 		Short:   "Print which transship this is",
 		Example: "  transship version\n  transship version -o json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			b := thisBuild()
 			if p.json() {

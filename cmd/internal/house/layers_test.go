@@ -143,6 +143,9 @@ func TestOneFolderPerModule(t *testing.T) {
 		"github.com/robfig/cron":                 {"policy", "replicator/schedule"},
 		"github.com/invopop/jsonschema":          {"policy"},
 		"github.com/spf13/cobra":                 {"cmd/internal/app", "cmd/transship-demo"},
+		"github.com/spf13/pflag":                 {"cmd/internal/app"}, // cobra's own flags
+		"github.com/rogpeppe/go-internal":        {"cmd/transship"},
+		"github.com/sirupsen/logrus":             {"providers/registrytest"}, // distribution's own logger
 		"github.com/vbauerster/mpb":              {"cmd/internal/app"},
 		"golang.org/x/time":                      {"providers/limit", "providers/registrytest"},
 		"github.com/docker/cli":                  {"cmd/internal/app"},

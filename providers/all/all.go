@@ -46,6 +46,7 @@ type Options struct {
 
 	Width        int     // most requests in flight, of reads and of writes each; default 32
 	Requests     float64 // a second
+	Burst        float64 // of these at once after a pause; 0 is a quarter of Requests
 	ReadBytes    float64 // a second
 	WriteBytes   float64 // a second
 	UserAgent    string
@@ -82,7 +83,7 @@ func openOCI(o Options) (providers.Registry, error) {
 		TLS:           oci.TLS{CAFile: o.CAFile, CertFile: o.CertFile, KeyFile: o.KeyFile},
 		Authenticator: o.Authenticator, Keychain: o.Keychain,
 		TokenRealm: o.TokenRealm, TrustHosts: o.TrustHosts, Push: o.Push,
-		Limits:    limit.Options{Max: o.Width, Requests: o.Requests, ReadBytes: o.ReadBytes, WriteBytes: o.WriteBytes},
+		Limits:    limit.Options{Max: o.Width, Requests: o.Requests, Burst: o.Burst, ReadBytes: o.ReadBytes, WriteBytes: o.WriteBytes},
 		Caps:      providers.Caps{}.Override(o.Capabilities),
 		UserAgent: o.UserAgent, Logger: o.Logger, Observe: o.Observe, Retry: o.Retry,
 	})

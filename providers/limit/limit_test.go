@@ -156,6 +156,21 @@ func TestRequestsPerSecond(t *testing.T) {
 	})
 }
 
+func TestBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{Requests: 1.0 / 3600, Burst: 5}) // 5 at once, then one an hour
+		start := time.Now()
+		for i, want := range []time.Duration{0, 0, 0, 0, 0, time.Hour, 2 * time.Hour} {
+			if _, err := l.Begin(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(start).Round(time.Second); took != want {
+				t.Errorf("request %d began after %v, want %v", i, took, want)
+			}
+		}
+	})
+}
+
 func TestRequestsEndWithTheirContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(Options{Requests: 0.1})

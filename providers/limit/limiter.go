@@ -5,6 +5,7 @@
 package limit
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"sync"
@@ -30,6 +31,7 @@ type Options struct {
 	Start      int     // width at first, in requests of each class; default 8
 	Max        int     // the most the width grows to; default 32
 	Requests   float64 // requests a second, both classes together; 0 is no bound
+	Burst      float64 // requests that may start at once after a pause; default a quarter of Requests
 	ReadBytes  float64 // body bytes a second read from the host; 0 is no bound
 	WriteBytes float64 // body bytes a second written to the host; 0 is no bound
 }
@@ -60,7 +62,7 @@ func New(o Options) *Limiter {
 		o.Start = DefaultStart
 	}
 	return &Limiter{
-		requests: bucket(o.Requests, math.Ceil(o.Requests/4)),
+		requests: bucket(o.Requests, cmp.Or(o.Burst, math.Ceil(o.Requests/4))),
 		bytes: [classes]*rate.Limiter{
 			Read:  bucket(o.ReadBytes, o.ReadBytes/4),
 			Write: bucket(o.WriteBytes, o.WriteBytes/4),

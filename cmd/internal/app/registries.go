@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/transship/transship/policy"
 	"github.com/transship/transship/providers"
@@ -54,13 +55,14 @@ func (r *registries) options(name string, what policy.Registry) (all.Options, er
 	if err != nil {
 		return all.Options{}, fmt.Errorf("proxy: %w", err)
 	}
+	perSecond, burst := pace(what.Limits.Requests)
 	who, keychain := credentials(what.Auth)
 	o := all.Options{
 		Host: what.Endpoint(), Path: what.Path, PlainHTTP: what.PlainHTTP,
 		CAFile: what.CAFile, CertFile: what.ClientCert, KeyFile: what.ClientKey, Proxy: proxy,
 		Authenticator: who, Keychain: keychain, TokenRealm: what.TokenRealm,
 		Push:  r.isTarget(name),
-		Width: what.Limits.Width, Requests: what.Limits.Requests.PerSecond(),
+		Width: what.Limits.Width, Requests: perSecond, Burst: burst,
 		ReadBytes: float64(what.Limits.Bytes), WriteBytes: float64(what.Limits.Bytes),
 		UserAgent: "transship/" + thisBuild().Version, Logger: r.log,
 		Capabilities: map[string]providers.Tri{},
@@ -73,6 +75,16 @@ func (r *registries) options(name string, what policy.Registry) (all.Options, er
 		o.Capabilities[ability] = t
 	}
 	return o, nil
+}
+
+// pace says how a bound such as 100/6h is kept: in no window of that length are
+// there more requests. Half may come at once, the rest is spread over the window.
+// A bound for a second or less is an average.
+func pace(r policy.Rate) (perSecond, burst float64) {
+	if r.Per <= time.Second || r.Count < 2 {
+		return r.PerSecond(), 0
+	}
+	return r.PerSecond() / 2, float64(r.Count / 2)
 }
 
 // isTarget reports whether some rule writes to the registry.

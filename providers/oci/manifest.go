@@ -205,7 +205,7 @@ func (r *Registry) PutManifest(ctx context.Context, repo, ref string, m provider
 		return providers.Receipt{}, r.fail(c, providers.Invalid,
 			fmt.Errorf("it is %d bytes, more than the %d that registries take", len(m.Raw), providers.MaxManifest), "")
 	}
-	c.class, c.scopes, c.wait = limit.Write, push(repo), r.opts.Timeouts.Commit
+	c.class, c.scopes = limit.Write, push(repo)
 	c.good = []int{http.StatusCreated, http.StatusOK, http.StatusAccepted, http.StatusNoContent}
 	c.header = http.Header{"Content-Type": {string(m.MediaType)}}
 	if opts.IfMatch.Hex != "" {

@@ -77,8 +77,16 @@ type Retry struct {
 type Timeouts struct {
 	Dial   time.Duration // TCP and TLS, each; default 15 s
 	Header time.Duration // from the request sent to the answer's header; default 60 s
-	Commit time.Duration // the same where the host may hash a blob first; default 10 min
+	Commit time.Duration // the most where the host may hash a blob first; default 10 min
 	Idle   time.Duration // without a byte moving in a body; default 60 s
+}
+
+// hashRate is how many bytes of a blob the slowest host hashes in a second.
+const hashRate = 10 << 20
+
+// commit is how long the answer to a blob of size bytes may take.
+func (t Timeouts) commit(size int64) time.Duration {
+	return max(t.Header, min(t.Commit, t.Header+time.Duration(size/hashRate)*time.Second))
 }
 
 // A Request is what Options.Observe is told when an HTTP request has ended.

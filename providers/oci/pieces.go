@@ -88,6 +88,7 @@ func (u *upload) patch(ctx context.Context) error {
 	c.url, c.good = at, []int{http.StatusAccepted, http.StatusCreated, http.StatusNoContent, http.StatusOK}
 	c.header = http.Header{"Content-Type": {"application/octet-stream"},
 		"Content-Range": {fmt.Sprintf("%d-%d", from, end-1)}}
+	c.wait = u.r.opts.Timeouts.commit(end - from)
 	var sent *section
 	c.content = func() *section {
 		sent = newSection(u.body, from, end)

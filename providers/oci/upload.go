@@ -146,7 +146,7 @@ func (u *upload) wholeOnce(ctx context.Context) error {
 
 func (u *upload) start(ctx context.Context) error {
 	c := u.r.startCall(opUpload, u.repo, u.desc.Digest)
-	return u.r.once(ctx, c, func(resp *http.Response) (err error) {
+	return u.r.do(ctx, c, func(resp *http.Response) (err error) {
 		u.session, err = u.r.session(c, resp)
 		u.minimum = minimumChunk(resp.Header)
 		return err
@@ -176,7 +176,7 @@ func (u *upload) commit(ctx context.Context, offset int64) error {
 	}
 	c.url = withDigest(at, u.desc.Digest)
 	c.good = []int{http.StatusCreated, http.StatusOK, http.StatusNoContent}
-	c.wait = u.r.opts.Timeouts.Commit
+	c.wait = u.r.opts.Timeouts.commit(u.desc.Size)
 	c.header = http.Header{"Content-Type": {"application/octet-stream"}}
 	var sent *section
 	c.content = func() *section {

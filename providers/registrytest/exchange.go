@@ -109,7 +109,7 @@ func (x *exchange) interrupt() {
 	_ = http.NewResponseController(x.ResponseWriter).Flush() // the peer may be gone already
 	switch x.brk.Break {
 	case Reset:
-		x.conn.drained(time.Second)
+		x.conn.drained(10 * time.Second)
 		x.reset()
 	case Truncate:
 		x.broken = true

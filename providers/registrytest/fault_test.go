@@ -70,6 +70,22 @@ func TestBrokenBodies(t *testing.T) {
 	}
 }
 
+// TestResetDeliversWhatItCounts: a reset throws away what is under way, so it
+// waits until the client's side has all that was counted.
+func TestResetDeliversWhatItCounts(t *testing.T) {
+	c, _, _ := withLayer(t, Quirks{})
+	layer := content.Layer("large", 12<<20)
+	if err := c.s.LoadBlob("app", layer); err != nil {
+		t.Fatal(err)
+	}
+	const at = 9 << 20
+	c.s.Next(1, BlobGet, Fault{Break: Reset, At: at})
+	a := c.do("GET", "/v2/app/blobs/"+layer.Digest.String(), nil)
+	if n := c.s.Counts().BytesOut; len(a.body) != at || n != at {
+		t.Errorf("%d bytes arrived and %d were counted, want %d", len(a.body), n, at)
+	}
+}
+
 func TestBreaksAtTheStart(t *testing.T) {
 	c, layer, _ := withLayer(t, Quirks{})
 	path := "/v2/app/blobs/" + layer.Digest.String()

@@ -72,7 +72,7 @@ func (s *Server) serveUpload(x *exchange) {
 // POST that opens an upload.
 func (s *Server) mount(x *exchange) bool {
 	from := x.r.URL.Query().Get("from")
-	content, has := s.backend.blob(from, x.digest)
+	_, has := s.backend.blob(from, x.digest)
 	allowed := from != "" && !x.q.NoMount && !x.q.between(from, x.repo) && s.mayPull(x, from) &&
 		(!x.q.HiddenLayers || s.store.named(from, x.digest))
 	switch {
@@ -81,7 +81,7 @@ func (s *Server) mount(x *exchange) bool {
 		x.Header().Set("Docker-Content-Digest", x.digest)
 		x.WriteHeader(http.StatusCreated)
 		return true
-	case allowed && has && content != nil:
+	case allowed && has:
 		s.store.create(x.repo)
 		return false
 	case x.q.MountStatus != 0:

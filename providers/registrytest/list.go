@@ -12,17 +12,26 @@ import (
 // listRepositories answers the catalog.
 func (s *Server) listRepositories(x *exchange) {
 	if x.q.NoCatalog {
-		status := x.q.CatalogStatus
-		if status == 0 {
-			status = http.StatusNotFound
-		}
-		refusal{status, "UNSUPPORTED", "the catalog is not available", nil}.send(x)
+		x.q.noCatalog().send(x)
 		return
 	}
 	page, ok := s.page(x, s.store.names())
 	if ok {
 		sendList(x, map[string]any{"repositories": page})
 	}
+}
+
+// noCatalog is how the catalog is refused: with the code that goes with the status.
+func (l *Listing) noCatalog() refusal {
+	switch l.CatalogStatus {
+	case http.StatusUnauthorized:
+		return unauthorized
+	case http.StatusForbidden:
+		return denied
+	case 0:
+		return refusal{http.StatusNotFound, "UNSUPPORTED", "the catalog is not available", nil}
+	}
+	return refusal{l.CatalogStatus, "UNSUPPORTED", "the catalog is not available", nil}
 }
 
 // listTags answers the tags of a repository.

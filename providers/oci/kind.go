@@ -117,6 +117,9 @@ func meaning(op string, a answer) (providers.Kind, string) {
 	if op == opToken && a.status >= 400 && a.status <= 403 {
 		return providers.Denied, hintSignIn
 	}
+	if a.status == http.StatusUnauthorized {
+		return providers.Denied, ""
+	}
 	if a.status == http.StatusTooManyRequests {
 		return providers.Throttled, "" // whatever the code: some say DENIED
 	}

@@ -207,10 +207,8 @@ func (p *pager) fetch(ctx context.Context) (names []string, link string, err err
 			return p.r.bodyError(&c, err)
 		}
 		var page map[string]json.RawMessage
-		if err := json.Unmarshal(raw, &page); err == nil {
-			err = json.Unmarshal(page[p.field], &names)
-		}
-		if _, there := page[p.field]; !there || err != nil {
+		names = nil
+		if json.Unmarshal(raw, &page) != nil || json.Unmarshal(page[p.field], &names) != nil {
 			return p.r.fail(&c, providers.Invalid, fmt.Errorf("the host's answer is no list of %s", p.field), hintHost)
 		}
 		link = nextLink(resp.Header)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/transship/transship/providers"
 )
@@ -38,7 +39,7 @@ func (u *upload) piecesOnce(ctx context.Context, resumed bool) error {
 			return err
 		}
 	} else if resumed {
-		if err := u.status(ctx); err != nil {
+		if err := u.resume(ctx); err != nil {
 			return err
 		}
 	}
@@ -53,7 +54,50 @@ func (u *upload) piecesOnce(ctx context.Context, resumed bool) error {
 		}
 		u.tries.done = 0
 	}
-	return u.commit(ctx, u.desc.Size)
+	if err := u.commit(ctx, u.desc.Size); err != nil {
+		return err
+	}
+	return u.verify(ctx)
+}
+
+// settle is how long the host is left alone after a broken request. A host that
+// still writes what it got of that one mixes it with what comes next: registries
+// built on distribution then take a blob of the wrong length.
+const settle = 300 * time.Millisecond
+
+// resume asks how much the host has until it says the same twice.
+func (u *upload) resume(ctx context.Context) error {
+	u.mended = true
+	had := int64(-1)
+	for range maxSettles {
+		if err := u.status(ctx); err != nil {
+			return err
+		}
+		if u.session.Committed == had {
+			return nil
+		}
+		had = u.session.Committed
+		if err := sleep(ctx, settle); err != nil {
+			return err
+		}
+	}
+	return u.r.fail(u.call(http.MethodGet), providers.Unavailable,
+		errors.New("the host goes on writing an upload that was broken off"), "")
+}
+
+const maxSettles = 20
+
+// verify asks for the size of a blob whose upload was broken off and went on.
+func (u *upload) verify(ctx context.Context) error {
+	if !u.mended {
+		return nil
+	}
+	size, err := u.r.Stat(ctx, u.repo, u.desc.Digest)
+	if err == nil && size != u.desc.Size {
+		return u.r.fail(u.call(http.MethodHead), providers.Invalid, fmt.Errorf("the host took it with %d bytes, not %d", size, u.desc.Size),
+			"delete the blob at this registry, and set its capability chunks to no")
+	}
+	return err
 }
 
 // status asks how much the host has (distribution-spec v1.1, "Resuming an upload").

@@ -110,6 +110,7 @@ type upload struct {
 	session *providers.Session
 	minimum int64 // bytes that a piece must have, as the host says
 	anew    bool  // a lost session was replaced once
+	mended  bool  // it went on after a break
 	tries   *tries
 }
 

@@ -49,6 +49,9 @@ func (b *bars) draw() {
 func (b *bars) update() {
 	for _, g := range b.meter.gauges() {
 		bar := b.shown[g.name]
+		if bar == nil && g.images.Load() == 0 {
+			continue // nothing to do there so far
+		}
 		if bar == nil {
 			bar = b.add(g)
 			b.shown[g.name] = bar
@@ -80,6 +83,9 @@ func (b *bars) add(g *gauge) *mpb.Bar {
 		),
 	)
 }
+
+// Write prints above the bars.
+func (b *bars) Write(p []byte) (int, error) { return b.out.Write(p) }
 
 // close draws the last state and leaves it standing.
 func (b *bars) close() {

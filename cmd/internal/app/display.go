@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -15,7 +16,8 @@ import (
 // line for each change. It hears of images as a [transfer.Journal].
 type display struct {
 	meter *meter
-	bars  *bars // nil without a terminal
+	bars  *bars     // nil without a terminal
+	notes io.Writer // for what has to be said in between
 
 	mu    sync.Mutex
 	lines io.Writer // nil if nobody reads them
@@ -23,7 +25,7 @@ type display struct {
 
 // show starts the display that the options ask for.
 func (p *program) show() *display {
-	d := &display{meter: newMeter()}
+	d := &display{meter: newMeter(), notes: p.stderr}
 	switch kind := p.opts.Progress; {
 	case kind == "none", kind == "auto" && p.json():
 	case kind == "bars", kind == "auto" && isTerminal(p.stderr):
@@ -45,6 +47,16 @@ func (d *display) Image(_ context.Context, r transfer.Result) {
 	}
 }
 
+// Write prints a line in between: above the bars, where there are some.
+func (d *display) Write(line []byte) (int, error) {
+	if d.bars != nil {
+		if n, err := d.bars.Write(line); err == nil {
+			return n, nil
+		}
+	}
+	return d.notes.Write(line)
+}
+
 func (d *display) close() {
 	if d.bars != nil {
 		d.bars.close()
@@ -61,6 +73,9 @@ func resultLine(r transfer.Result) string {
 		names = []string{"@" + r.Image.Root.Digest.String()}
 	}
 	head := fmt.Sprintf("%s -> %s:%s", r.Image.From, r.Target, strings.Join(names, ", "))
+	if errors.Is(r.Err, transfer.ErrInterrupted) {
+		return "stopped: " + head
+	}
 	if r.Err != nil {
 		return "failed: " + head + ": " + r.Err.Error()
 	}

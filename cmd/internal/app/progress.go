@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"errors"
 	"io"
 	"os"
 	"slices"
@@ -75,6 +76,9 @@ func (m *meter) Start(plan.Place, *plan.Image) {}
 // End counts an image.
 func (m *meter) End(target plan.Place, _ *plan.Image, err error) {
 	g := m.gauge(target)
+	if errors.Is(err, transfer.ErrInterrupted) {
+		return // the next run goes on with it
+	}
 	g.ended.Add(1)
 	if err != nil {
 		g.failed.Add(1)

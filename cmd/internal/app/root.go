@@ -22,7 +22,7 @@ type program struct {
 // Main runs the command line and returns its exit code. It listens to SIGINT
 // and SIGTERM: the first stops gracefully, the second at once.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := newStopper(context.Background(), stderr)
+	ctx, stop := newStopper(context.Background())
 	defer stop.close()
 	p := &program{opts: defaults(), stdin: stdin, stdout: stdout, stderr: stderr, stop: stop}
 	root := p.root()

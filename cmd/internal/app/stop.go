@@ -17,30 +17,32 @@ type stopper struct {
 	cancel context.CancelCauseFunc
 	sigs   chan os.Signal
 	done   sync.WaitGroup
-	quiet  bool // nothing runs that could finish: the first signal stops at once
-	mu     sync.Mutex
+
+	mu  sync.Mutex
+	say io.Writer // where the first signal is answered; nil while nothing runs that could finish: it then stops at once
 }
 
-func newStopper(parent context.Context, stderr io.Writer) (context.Context, *stopper) {
+func newStopper(parent context.Context) (context.Context, *stopper) {
 	ctx, cancel := context.WithCancelCause(parent)
-	s := &stopper{Soft: make(chan struct{}), cancel: cancel, sigs: make(chan os.Signal, 2), quiet: true}
+	s := &stopper{Soft: make(chan struct{}), cancel: cancel, sigs: make(chan os.Signal, 2)}
 	signal.Notify(s.sigs, os.Interrupt, syscall.SIGTERM)
-	s.done.Go(func() { s.listen(stderr) })
+	s.done.Go(s.listen)
 	return ctx, s
 }
 
-// graceful says that from now on a first signal lets work in flight finish.
-func (s *stopper) graceful() {
+// graceful says that from now on a first signal lets work in flight finish, and
+// tells the person so on w.
+func (s *stopper) graceful(w io.Writer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.quiet = false
+	s.say = w
 }
 
-func (s *stopper) listen(stderr io.Writer) {
+func (s *stopper) listen() {
 	first := true
 	for range s.sigs {
 		s.mu.Lock()
-		atOnce := s.quiet || !first
+		say, atOnce := s.say, s.say == nil || !first
 		s.mu.Unlock()
 		if first {
 			close(s.Soft)
@@ -50,7 +52,7 @@ func (s *stopper) listen(stderr io.Writer) {
 			s.cancel(errInterrupted)
 			continue
 		}
-		fmt.Fprintln(stderr, "\nstopping: what is in flight may finish; Ctrl-C again stops at once")
+		fmt.Fprintln(say, "stopping: what is in flight may finish; Ctrl-C again stops at once")
 	}
 }
 

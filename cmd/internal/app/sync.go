@@ -54,7 +54,7 @@ func (p *program) replicate(ctx context.Context, set *policy.Set, o sessionOptio
 		show.close()
 		return err
 	}
-	p.stop.graceful()
+	p.stop.graceful(show)
 	out, err := p.runAll(ctx, s, show)
 	show.close()
 	if closing := s.close(); err == nil {

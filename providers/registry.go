@@ -120,5 +120,5 @@ type Session struct {
 	Started   time.Time // when the host opened it
 }
 
-// LogValue keeps the location out of logs.
+// String keeps the location out of logs.
 func (s *Session) String() string { return "[upload session]" }

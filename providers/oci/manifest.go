@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -148,7 +149,7 @@ func guessType(m providers.Manifest) types.MediaType {
 func (r *Registry) prove(c *call, m providers.Manifest, header string) (v1.Hash, error) {
 	var want []string
 	for _, s := range []string{c.ref, header} {
-		if strings.Contains(s, ":") {
+		if strings.Contains(s, ":") && !slices.Contains(want, s) {
 			want = append(want, s)
 		}
 	}

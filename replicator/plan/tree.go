@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -88,6 +89,9 @@ func (t *tree) manifest(digest v1.Hash) (Manifest, *trouble) {
 		return m, nil
 	}
 	if f, ok := t.src.Failed[digest.String()]; ok {
+		if f.Kind == providers.NotFound { // of a root that would be no failure
+			f.Hint = cmp.Or(f.Hint, "an index at the source lists it, and it is not there: push the index again, or exclude its tag")
+		}
 		return Manifest{}, &trouble{LeftFailed, f.Reason, f.Hint}
 	}
 	t.j.want.at(t.src.Place).manifests[digest] = true

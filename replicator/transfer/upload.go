@@ -133,7 +133,7 @@ func named(err error, o *origin) error {
 		return err
 	}
 	return &sided{Source, &providers.Error{Kind: providers.Invalid, Op: "read blob", Ref: wrong.From,
-		Hint: "the source holds damaged content: push the image again there, or exclude its tag", Err: err}}
+		Hint: "the source holds damaged content: push the image again there, or exclude its tag", Err: wrong}}
 }
 
 // wrongBytes reports whether the source gave something else than the digest names.

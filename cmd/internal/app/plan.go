@@ -140,7 +140,15 @@ func (p *program) writePlanText(out planOutput) error {
 
 // planVerdict has the exit code of a plan: what cannot be planned counts as failed.
 func planVerdict(out planOutput) error {
-	switch bad := len(out.Problems) + len(out.Jobs); {
+	bad := len(out.Problems) + len(out.Jobs)
+	for _, one := range out.Plans {
+		for _, k := range one.Kept {
+			if k.Failed(false) {
+				bad++
+			}
+		}
+	}
+	switch {
 	case bad == 0:
 		return nil
 	case len(out.Plans) == 0:

@@ -56,9 +56,7 @@ func conclude(w io.Writer, err error) int {
 		return f.code
 	}
 	if problems, ok := errors.AsType[policy.Problems](f.err); ok {
-		for _, p := range problems {
-			fmt.Fprintln(w, p)
-		}
+		fmt.Fprintln(w, problems)
 		fmt.Fprintf(w, "transship: %s in the policy; nothing was touched\n", count(len(problems), "mistake"))
 	} else {
 		fmt.Fprintf(w, "transship: %v\n", f.err)

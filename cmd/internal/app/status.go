@@ -115,6 +115,7 @@ func (p *program) writeItems(items []state.Item) {
 func (p *program) writeJSON(v any) error {
 	e := json.NewEncoder(p.stdout)
 	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }
 

@@ -21,7 +21,6 @@ var (
 	blobUnknown     = refusal{404, "BLOB_UNKNOWN", "blob unknown to registry", nil}
 	uploadUnknown   = refusal{404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry", nil}
 	nameUnknown     = refusal{404, "NAME_UNKNOWN", "repository name not known to registry", nil}
-	nameInvalid     = refusal{400, "NAME_INVALID", "invalid repository name", nil}
 	unsupported     = refusal{405, "UNSUPPORTED", "The operation is unsupported.", nil}
 	manifestInvalid = refusal{400, "MANIFEST_INVALID", "manifest invalid", nil}
 	digestInvalid   = refusal{400, "DIGEST_INVALID", "provided digest did not match uploaded content", nil}

@@ -77,16 +77,6 @@ func (s *store) resolve(repo, ref string) (stored, bool) {
 	return m, ok
 }
 
-// tag returns the digest that a tag has, "" if there is no such tag.
-func (s *store) tag(repo, tag string) string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if r := s.repos[repo]; r != nil {
-		return r.tags[tag]
-	}
-	return ""
-}
-
 // tags lists the tags of repo, sorted.
 func (s *store) tags(repo string) (tags map[string]string, ok bool) {
 	s.mu.RLock()

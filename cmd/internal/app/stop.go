@@ -56,16 +56,6 @@ func (s *stopper) listen() {
 	}
 }
 
-// stopped reports whether a signal has come.
-func (s *stopper) stopped() bool {
-	select {
-	case <-s.Soft:
-		return true
-	default:
-		return false
-	}
-}
-
 func (s *stopper) close() {
 	signal.Stop(s.sigs)
 	close(s.sigs)

@@ -66,7 +66,7 @@ func (w *work) mergeAll(ctx context.Context, lists fallbacks) error {
 func (w *work) merge(ctx context.Context, subject v1.Hash, add []entry) error {
 	h, at := w.to.host, spot{w.to.repo, subject}
 	for {
-		f, lead := join(&h.mu, h.merging, at, w)
+		f, lead := join(&h.mu, h.merging, at, w, func() bool { return false })
 		if lead {
 			defer land(&h.mu, h.merging, at, f)
 			return onSide(Target, w.mergeLocked(ctx, subject, add))

@@ -13,10 +13,15 @@ type flight struct {
 
 // join returns the flight of key, and whether the caller leads it: then it ends
 // it with land. One that is not led may be waited for; when it is over the
-// caller looks again, and leads if it has failed.
-func join[K comparable](mu *sync.Mutex, flights map[K]*flight, key K, w *work) (f *flight, lead bool) {
+// caller looks again, and leads if it has failed. The flight is nil if nothing is
+// left to do, as over tells: it is asked under mu, so that no flight comes to its
+// end unseen between the question and the joining.
+func join[K comparable](mu *sync.Mutex, flights map[K]*flight, key K, w *work, over func() bool) (f *flight, lead bool) {
 	mu.Lock()
 	defer mu.Unlock()
+	if over() {
+		return nil, false
+	}
 	if f := flights[key]; f != nil {
 		return f, false
 	}

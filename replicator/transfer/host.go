@@ -143,13 +143,6 @@ func (t *Transfer) warn(what string, err error) {
 	}
 }
 
-// holds reports whether this process has seen digest in repo.
-func (h *host) holds(at spot) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.held[at] != ""
-}
-
 // mountedTo reports whether digest came to at by a mount.
 func (h *host) mountedTo(at spot) bool {
 	h.mu.Lock()
@@ -224,6 +217,11 @@ func (l *landing) close() {
 func (h *host) from(digest v1.Hash, repo string) *landing {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.elsewhere(digest, repo)
+}
+
+// elsewhere is from for a caller that holds mu.
+func (h *host) elsewhere(digest v1.Hash, repo string) *landing {
 	if l := h.origin[digest]; l != nil && l.repo != repo {
 		return l
 	}

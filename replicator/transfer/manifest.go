@@ -14,8 +14,11 @@ import (
 // same time. Listed is as for putNode.
 func (w *work) putDigest(ctx context.Context, n plan.Node) (listed bool, err error) {
 	h, at := w.to.host, spot{w.to.repo, n.Digest}
-	for !h.holds(at) {
-		f, lead := join(&h.mu, h.putting, at, w)
+	for {
+		f, lead := join(&h.mu, h.putting, at, w, func() bool { return h.held[at] != "" })
+		if f == nil {
+			break
+		}
 		if lead {
 			listed, err := w.putNode(ctx, n, n.Digest.String())
 			land(&h.mu, h.putting, at, f)

@@ -17,11 +17,11 @@ import (
 func (w *work) place(ctx context.Context, b plan.Blob) error {
 	h, at := w.to.host, spot{w.to.repo, b.Digest}
 	for {
-		if b.Have == plan.Here || h.holds(at) {
+		f, lead := join(&h.mu, h.bringing, at, w, func() bool { return b.Have == plan.Here || h.held[at] != "" })
+		if f == nil {
 			w.found(b)
 			return nil
 		}
-		f, lead := join(&h.mu, h.bringing, at, w)
 		if lead {
 			err := w.bringBlob(ctx, b)
 			land(&h.mu, h.bringing, at, f)
@@ -86,10 +86,14 @@ func (w *work) mountOrUpload(ctx context.Context, b plan.Blob) (plan.Have, error
 		return plan.Upload, w.upload(ctx, b, nil)
 	}
 	for {
-		if l := h.from(b.Digest, w.to.repo); l != nil {
+		var l *landing
+		f, lead := join(&h.mu, h.sending, b.Digest, w, func() bool {
+			l = h.elsewhere(b.Digest, w.to.repo)
+			return l != nil
+		})
+		if f == nil {
 			return w.mountLanded(ctx, b, l)
 		}
-		f, lead := join(&h.mu, h.sending, b.Digest, w)
 		if lead {
 			how, err := w.mountKnown(ctx, b)
 			if err == nil {
@@ -150,7 +154,7 @@ const tries = 2 // repositories from which a mount is tried before the upload
 func (w *work) mountKnown(ctx context.Context, b plan.Blob) (plan.Have, error) {
 	var s *providers.Session
 	left := tries
-	for _, from := range b.From {
+	for _, from := range believed(b) {
 		if left == 0 || from == w.to.repo || w.wasRefused(from) {
 			continue
 		}
@@ -163,6 +167,15 @@ func (w *work) mountKnown(ctx context.Context, b plan.Blob) (plan.Have, error) {
 		w.doubt(ctx, from, b.Digest)
 	}
 	return plan.Upload, w.upload(ctx, b, s)
+}
+
+// believed returns the repositories that are said to hold b already. What another
+// image of the run is to bring ([plan.Shared]) is nowhere until it was seen to land.
+func believed(b plan.Blob) []string {
+	if b.Have == plan.Shared {
+		return nil
+	}
+	return b.From
 }
 
 // mount asks for the blob; a host that takes no such question refuses.

@@ -40,7 +40,7 @@ type origin struct {
 func (w *work) origin(b plan.Blob) *origin {
 	source := reader{reg: w.from, at: w.img.From, price: w.price(w.img.From.Registry)}
 	var all []reader
-	siblings := b.From
+	siblings := believed(b)
 	if l := w.to.host.from(b.Digest, w.to.repo); l != nil && (!w.to.caps.MountNeedsManifest || w.to.host.wasNamed(l)) {
 		siblings = []string{l.repo}
 	}

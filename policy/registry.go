@@ -34,6 +34,9 @@ type Registry struct {
 	// The one token service, by URL, that may receive this registry's
 	// credentials although it is on a private address of another host.
 	TokenRealm string `json:"tokenRealm,omitempty" policy:"url"`
+	// Hosts on private addresses to which this registry may send us for blobs and
+	// uploads, such as the object store behind it. They never get a credential.
+	TrustHosts []string `json:"trustHosts,omitempty" policy:"host"`
 	// Upper bounds on what is asked of the registry.
 	Limits Limits `json:"limits,omitzero"`
 	// USD per GB (1,000,000,000 bytes) for reading from where transship runs.

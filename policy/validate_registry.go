@@ -40,7 +40,8 @@ func (r Registry) validateLayout(path string, ps *Problems) {
 	}{
 		{"plainHTTP", r.PlainHTTP}, {"auth", r.Auth != Auth{}}, {"caFile", r.CAFile != ""},
 		{"clientCert", r.ClientCert != ""}, {"clientKey", r.ClientKey != ""},
-		{"proxy", !r.Proxy.IsZero()}, {"tokenRealm", r.TokenRealm != ""}, {"limits", r.Limits != Limits{}},
+		{"proxy", !r.Proxy.IsZero()}, {"tokenRealm", r.TokenRealm != ""},
+		{"trustHosts", len(r.TrustHosts) > 0}, {"limits", r.Limits != Limits{}},
 	} {
 		if f.set {
 			ps.add(join(path, f.key), "a layout on disk has no %s; remove it", f.key)

@@ -94,10 +94,6 @@ func (x *expansion) repositories(ctx context.Context, r policy.Rule) ([]string, 
 		return names, nil
 	}
 	l := x.catalog(ctx, r.From.Registry, from.Prefix())
-	switch providers.KindOf(l.err) {
-	case providers.Unsupported, providers.Denied:
-		return nil, fmt.Errorf("%w; list the repositories by name in from.repositories.include", l.err)
-	}
 	if l.err != nil {
 		return nil, l.err
 	}

@@ -95,7 +95,7 @@ rules:
 	if err != nil || len(jobs) != 1 || len(problems) != 1 {
 		t.Fatalf("%v, %v, %v", jobs, problems, err)
 	}
-	if p := problems[0]; p.Rule != "globbed" || !p.Listing || !strings.Contains(p.Reason, "by name") {
+	if p := problems[0]; p.Rule != "globbed" || !p.Listing || !strings.Contains(p.Hint, "name the repositories") {
 		t.Errorf("problem: %+v", p)
 	}
 	jobs, _, err = r.Expand(t.Context(), []policy.Rule{r.set.Rules[0]}, func(_, repo string) bool { return repo != "b" })

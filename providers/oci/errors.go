@@ -24,7 +24,7 @@ var (
 )
 
 const (
-	hintTrust = "if that host is yours, name it in the policy; no credential is sent to it either way"
+	hintTrust = "if that host is yours, list it in the registry's trustHosts; no credential is sent to it either way"
 	hintHost  = "check that host is a container registry and not its web console"
 )
 
@@ -103,7 +103,7 @@ func reachability(err error) (kind providers.Kind, hint string, stop bool) {
 
 func tlsHint(err error) string {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return "pass the registry's certificate authority as caFile"
+		return "set caFile to the certificate authority that signed it"
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
 		return "use a host name that its certificate holds"
@@ -119,7 +119,7 @@ func tlsHint(err error) string {
 	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
 		return "the host does not speak TLS: plainHTTP: true?"
 	case strings.Contains(text, "certificate required") || strings.Contains(text, "bad certificate"):
-		return "the host wants a client certificate: pass certFile and keyFile"
+		return "the host wants a client certificate: set clientCert and clientKey"
 	case strings.Contains(text, "malformed HTTP response \"\\x15\\x03"):
 		return "the host speaks TLS: remove plainHTTP"
 	}

@@ -213,7 +213,7 @@ func TestTheWayToTheHost(t *testing.T) {
 		"certificate": x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x"},
 		"expired":     x509.CertificateInvalidError{Reason: x509.Expired},
 		"listens":     fmt.Errorf("dial: %w", syscall.ECONNREFUSED),
-		"certFile":    errors.New("remote error: tls: certificate required"),
+		"clientCert":  errors.New("remote error: tls: certificate required"),
 	} {
 		if kind, hint, _ := reachability(err); !strings.Contains(hint, want) || kind != providers.Unavailable {
 			t.Errorf("%v: %s, hint %q", err, kind, hint)

@@ -48,9 +48,11 @@ func noCatalog(err error) error {
 	switch {
 	case e.Kind == providers.NotFound || e.Kind == providers.Unsupported:
 		is.Kind = providers.Unsupported
-		is.Hint = "the host has no catalog: list the repositories in the rule"
+		is.Hint = "the host has no catalog: name the repositories in the rule, in from.repositories.include"
+	case e.Kind == providers.Denied && e.Status == http.StatusUnauthorized:
+		is.Hint = "check the credentials of this registry; if they are right, they may not list: name the repositories in the rule"
 	case e.Kind == providers.Denied:
-		is.Hint = "listing repositories needs a permission of its own: grant it, or list the repositories in the rule"
+		is.Hint = "listing repositories needs a permission of its own: grant it, or name the repositories in the rule"
 	default:
 		return err
 	}

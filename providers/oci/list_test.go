@@ -149,7 +149,7 @@ func TestCatalogIsNotForAll(t *testing.T) {
 	for status, kind := range map[int]providers.Kind{404: providers.Unsupported, 405: providers.Unsupported, 401: providers.Denied, 403: providers.Denied} {
 		s := server(t, func(q *registrytest.Quirks) { q.NoCatalog, q.CatalogStatus = true, status })
 		for _, err := range open(t, s).Repositories(t.Context(), "") {
-			if e := wantKind(t, err, kind); !strings.Contains(e.Hint, "list the repositories in the rule") {
+			if e := wantKind(t, err, kind); !strings.Contains(e.Hint, "name the repositories in the rule") {
 				t.Errorf("%d: hint %q", status, e.Hint)
 			}
 		}

@@ -51,7 +51,7 @@ func New(o Options) (*Registry, error) {
 	r.guard = newGuard(r.root, o)
 	if r.own, r.other, err = transports(o, r.guard); err != nil {
 		return nil, &providers.Error{Kind: providers.Invalid, Op: "open registry", Ref: o.Host,
-			Hint: "check caFile, certFile, keyFile and proxy", Err: err}
+			Hint: "check caFile, clientCert, clientKey and proxy", Err: err}
 	}
 	if r.sign, err = newSigner(r); err != nil {
 		return nil, &providers.Error{Kind: providers.Denied, Op: "find credentials", Ref: o.Host,

@@ -94,7 +94,7 @@ func tlsConfig(t TLS) (*tls.Config, error) {
 	if t.CertFile != "" || t.KeyFile != "" {
 		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("read certFile and keyFile: %w", err)
+			return nil, fmt.Errorf("read clientCert and clientKey: %w", err)
 		}
 		config.Certificates = []tls.Certificate{cert}
 	}

@@ -60,7 +60,7 @@ func (r *registries) options(name string, what policy.Registry) (all.Options, er
 	o := all.Options{
 		Host: what.Endpoint(), Path: what.Path, PlainHTTP: what.PlainHTTP,
 		CAFile: what.CAFile, CertFile: what.ClientCert, KeyFile: what.ClientKey, Proxy: proxy,
-		Authenticator: who, Keychain: keychain, TokenRealm: what.TokenRealm,
+		Authenticator: who, Keychain: keychain, TokenRealm: what.TokenRealm, TrustHosts: what.TrustHosts,
 		Push:  r.isTarget(name),
 		Width: what.Limits.Width, Requests: perSecond, Burst: burst,
 		ReadBytes: float64(what.Limits.Bytes), WriteBytes: float64(what.Limits.Bytes),

@@ -67,7 +67,7 @@ func (e *Engine) Run(ctx context.Context, job Job) (Report, error) {
 // remember tells state what the plans found to be so already.
 func (e *Engine) remember(ctx context.Context, plans []plan.Plan) error {
 	for _, p := range plans {
-		if len(p.Found)+len(p.Verified) == 0 {
+		if len(p.Found)+len(p.Held)+len(p.Verified) == 0 {
 			continue
 		}
 		repo, err := e.repo(p.Target)
@@ -77,10 +77,13 @@ func (e *Engine) remember(ctx context.Context, plans []plan.Plan) error {
 		rec := state.Record{Repo: repo}
 		for _, f := range p.Found {
 			rec.Tags = append(rec.Tags, state.TargetTag{
-				Name: f.Tag, Rule: f.Rule, Source: f.Source, Digest: f.Digest, Selection: f.Selection, VerifiedAt: p.At,
+				Name: f.Tag, Rule: f.Rule, Source: f.Source, Digest: f.Digest, Selection: f.Selection, PutAt: f.PutAt, VerifiedAt: p.At,
 			})
 		}
-		if len(rec.Tags) > 0 {
+		for _, d := range p.Held {
+			rec.Present = append(rec.Present, state.Present{Digest: d})
+		}
+		if len(rec.Tags)+len(rec.Present) > 0 {
 			if err := e.opts.State.Put(ctx, rec); err != nil {
 				return fmt.Errorf("state: %w", err)
 			}

@@ -297,6 +297,17 @@ func (j *judge) conflict(w Want, now v1.Hash, reason string) {
 // type filters leave out, so that it is not read again.
 func leftOut(selection string) string { return "-" + selection }
 
+// heldUnknown returns what was seen at the target and state does not know of, sorted.
+func (j *judge) heldUnknown() []v1.Hash {
+	found := map[v1.Hash]bool{}
+	for d, here := range j.f.Target.Seen {
+		if here && !j.holds(d) {
+			found[d] = true
+		}
+	}
+	return hashes(found)
+}
+
 // finish puts the parts into their order and counts.
 func (j *judge) finish() {
 	slices.SortStableFunc(j.plan.Kept, func(a, b Refusal) int {
@@ -304,6 +315,7 @@ func (j *judge) finish() {
 			cmp.Compare(a.From.String(), b.From.String()), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Reason, b.Reason))
 	})
 	j.plan.Kept = slices.Compact(j.plan.Kept)
+	j.plan.Held = j.heldUnknown()
 	slices.Sort(j.plan.Verified)
 	j.plan.Verified = slices.Compact(j.plan.Verified)
 	if !j.want.needs().Empty() {

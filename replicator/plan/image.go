@@ -2,6 +2,9 @@ package plan
 
 import (
 	"slices"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/transship/transship/providers"
 )
@@ -92,9 +95,12 @@ func (j *judge) settle(g *group, img Image) {
 	lacks := slices.ContainsFunc(img.Referrers, func(r Node) bool { return !r.Here })
 	switch {
 	case len(g.check) > 0 && !whole:
-		img.Tags = append(img.Tags, tags(g.check, Mend)...)
+		img.Tags = append(img.Tags, j.tags(g.check, img.Root, Mend)...)
 	case len(img.Tags) == 0 && lacks:
-		img.Tags = tags(slices.Concat(g.check, g.sure), Attach)
+		img.Tags = j.tags(g.check, img.Root, Attach)
+		for _, tag := range g.sure {
+			img.Tags = append(img.Tags, Tag{Name: tag, Why: Attach, Known: true})
+		}
 		img.Referrers = slices.DeleteFunc(img.Referrers, func(r Node) bool { return r.Here })
 		j.bring(img)
 		return
@@ -145,14 +151,23 @@ func (j *judge) found(g *group, tag string, root Node, selection string) {
 		digest = g.Digest
 	}
 	j.plan.Found = append(j.plan.Found, Found{
-		Rule: g.Rule.Name, Tag: tag, Source: g.Digest, Digest: digest, Selection: selection,
+		Rule: g.Rule.Name, Tag: tag, Source: g.Digest, Digest: digest, Selection: selection, PutAt: j.putAt(tag, digest),
 	})
 }
 
-func tags(names []string, why Why) []Tag {
+// putAt is when we put digest under tag, as far as state knows.
+func (j *judge) putAt(tag string, digest v1.Hash) time.Time {
+	if known := j.f.Target.Ours[tag]; known.Digest == digest {
+		return known.PutAt
+	}
+	return time.Time{}
+}
+
+// tags are those that name root already, and that state does not know as right.
+func (j *judge) tags(names []string, root Node, why Why) []Tag {
 	var list []Tag
 	for _, name := range names {
-		list = append(list, Tag{Name: name, Why: why})
+		list = append(list, Tag{Name: name, Why: why, PutAt: j.putAt(name, root.Digest)})
 	}
 	return list
 }

@@ -37,21 +37,24 @@ type Plan struct {
 	Prices    map[string]float64 `json:"prices,omitempty"`
 	Mountless bool               `json:"mountless,omitempty"`
 
-	// Found is what turned out to be in step although state did not know it, and
-	// Verified the tags that are in step and were due to be looked at: both are
-	// for state to remember, and no work.
-	Found    []Found  `json:"found,omitempty"`
-	Verified []string `json:"verified,omitempty"`
+	// Found is what turned out to be in step although state did not know it, Held
+	// the manifests that were looked for and are at the target although state did
+	// not know it, and Verified the tags that are in step and were due to be looked
+	// at: all are for state to remember, and no work.
+	Found    []Found   `json:"found,omitempty"`
+	Held     []v1.Hash `json:"held,omitempty"`
+	Verified []string  `json:"verified,omitempty"`
 }
 
 // A Found is a tag of the target that is as it should be, complete, or that the
 // rule's filters leave out for good.
 type Found struct {
-	Rule      string  `json:"rule"`
-	Tag       string  `json:"tag"`
-	Source    v1.Hash `json:"source"`
-	Digest    v1.Hash `json:"digest"`
-	Selection string  `json:"selection,omitempty"`
+	Rule      string    `json:"rule"`
+	Tag       string    `json:"tag"`
+	Source    v1.Hash   `json:"source"`
+	Digest    v1.Hash   `json:"digest"`
+	Selection string    `json:"selection,omitempty"`
+	PutAt     time.Time `json:"putAt,omitzero"` // when we put this digest, if state knows
 }
 
 // An Image is a manifest with everything below it and about it.
@@ -112,6 +115,11 @@ type Tag struct {
 	Why    Why       `json:"why"`
 	Before v1.Hash   `json:"before,omitzero"` // digest at the target now, where it is known and another
 	Pushed time.Time `json:"pushed,omitzero"` // of the wanted content, for lag
+
+	// Of a tag that is right and not put: whether state knows it so, and when we
+	// put it, if state knows that.
+	Known bool      `json:"known,omitempty"`
+	PutAt time.Time `json:"putAt,omitzero"`
 }
 
 // A Why says what putting a tag means.

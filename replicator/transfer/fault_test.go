@@ -522,3 +522,21 @@ func TestKeptManifestsAreNotReadAgain(t *testing.T) {
 		t.Errorf("%d manifest reads", n)
 	}
 }
+
+// A manifest that names no subject, and that only a fallback index calls a
+// referrer, says nothing about the target's referrers API.
+func TestUnnamedSubjectTeachesNothing(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	subject, about := simple("app", 5000), simple("about", 100)
+	corpus := one("app", "v1", subject)
+	plans := w.load(append(corpus, content.Entry{Repo: "app", Manifest: about, Tags: []string{"x"}}))
+	n := nodeOf(about)
+	n.Subject, n.Fallback = subject.Digest, true
+	plans[0].Images[0].Referrers = []plan.Node{n}
+	w.mustAll(w.run(plans[:1]))
+	w.wantFallback(plans[0], n)
+	learned, err := w.store.Learned(t.Context(), w.targets[0].Host(), time.Time{})
+	if yes, told := learned[providers.CapReferrers]; err != nil || told {
+		t.Errorf("learned that the referrers API is there: %v, %v", yes, err)
+	}
+}

@@ -30,7 +30,8 @@ type work struct {
 	mu      sync.Mutex
 	present []state.Present   // in the target repository, not yet recorded
 	put     []state.TargetTag // under which the root was put
-	seen    []string          // tags that were right already
+	news    []state.TargetTag // right already, which state did not know
+	seen    []string          // right already, as state knows
 	flushed time.Time
 }
 

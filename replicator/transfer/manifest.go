@@ -117,10 +117,11 @@ func (w *work) arrived(n plan.Node, ref string) {
 }
 
 // listed reports whether the target will list n as a referrer, and remembers
-// what its answer says about its referrers API.
+// what its answer says about its referrers API. One for which the plan wants the
+// fallback index in any case may name no subject itself: it tells nothing.
 func (w *work) listed(ctx context.Context, n plan.Node, receipt providers.Receipt) bool {
-	if n.Subject.Hex == "" {
-		return true
+	if n.Subject.Hex == "" || n.Fallback {
+		return n.Subject.Hex == ""
 	}
 	yes := receipt.Subject == n.Subject
 	if w.to.caps.Referrers == providers.Maybe || !yes {

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -63,27 +64,39 @@ func (w *work) target() state.Repo {
 
 // tagged notes that the root has been put under tag.
 func (w *work) tagged(tag plan.Tag) {
-	now, root := w.t.opts.Now(), w.img.Root
-	rec := state.TargetTag{
-		Name: tag.Name, Rule: w.img.Rule, Selection: w.img.Selection,
-		Source: root.Source, Digest: root.Digest, PutAt: now, VerifiedAt: now,
-	}
-	if rec.Source.Hex == "" {
-		rec.Source = root.Digest
-	}
+	now := w.t.opts.Now()
+	rec := w.row(tag, now)
+	rec.PutAt = now
 	if tag.Why == plan.Restore {
-		rec.RestoredAt, rec.Restored = now, root.Digest
+		rec.RestoredAt, rec.Restored = now, rec.Digest
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.put = append(w.put, rec)
 }
 
-// right notes a tag that names the root already.
+func (w *work) row(tag plan.Tag, now time.Time) state.TargetTag {
+	root := w.img.Root
+	rec := state.TargetTag{Name: tag.Name, Rule: w.img.Rule, Selection: w.img.Selection,
+		Source: root.Source, Digest: root.Digest, VerifiedAt: now}
+	if rec.Source.Hex == "" {
+		rec.Source = root.Digest
+	}
+	return rec
+}
+
+// right notes a tag that names the root already: one that state knows so has been
+// verified, any other is news.
 func (w *work) right(tag plan.Tag) {
+	rec := w.row(tag, w.t.opts.Now())
+	rec.PutAt = tag.PutAt
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.seen = append(w.seen, tag.Name)
+	if tag.Known {
+		w.seen = append(w.seen, tag.Name)
+		return
+	}
+	w.news = append(w.news, rec)
 }
 
 // record gives state, in one transaction, the tags and what is not yet flushed.
@@ -93,8 +106,8 @@ func (w *work) record(ctx context.Context) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.put) > 0 || len(w.present) > 0 {
-		w.t.warn("record image", w.t.opts.State.Put(ctx, state.Record{Repo: w.target(), Tags: w.put, Present: w.present}))
+	if tags := slices.Concat(w.put, w.news); len(tags) > 0 || len(w.present) > 0 {
+		w.t.warn("record image", w.t.opts.State.Put(ctx, state.Record{Repo: w.target(), Tags: tags, Present: w.present}))
 		w.present = nil
 	}
 	if len(w.seen) > 0 {

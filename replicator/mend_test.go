@@ -1,0 +1,88 @@
+package replicator
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/content"
+)
+
+// unchanged fails the test unless a pass reads no manifest, asks the targets for
+// nothing but their lists, and writes nothing (I6).
+func (r *rig) unchanged(after string) {
+	r.t.Helper()
+	reports, n := r.pass()
+	r.fine(reports)
+	if got := n["src"].Of(registrytest.ManifestGet); got != 0 {
+		r.t.Errorf("after %s: %d manifests are read\n%s", after, got, n["src"])
+	}
+	for _, name := range []string{"one", "two"} {
+		if got := n[name].Total() - n[name].Of(registrytest.Tags); got != 0 {
+			r.t.Errorf("after %s: target %s is asked %d times\n%s", after, name, got, n[name])
+		}
+	}
+}
+
+// loseState begins again with nothing remembered.
+func (r *rig) loseState() {
+	r.t.Helper()
+	r.openState(filepath.Join(r.t.TempDir(), "state.db"))
+}
+
+// What was mended or attached is known from then on: also if state was lost
+// before, the next passes have nothing to do, and nor have those in which
+// referrers are asked for again.
+func TestMendedIsKnown(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		harm func(r *rig)
+	}{
+		{"nothing missing", func(*rig) {}},
+		{"a child missing", func(r *rig) {
+			ix, _ := r.servers["one"].Resolve("team/app", "v2")
+			r.remove("one", "team/app", childOf(t, ix, 1))
+		}},
+		{"a referrer missing", func(r *rig) {
+			a, _ := r.servers["one"].Resolve("team/app", "v1")
+			r.remove("one", "team/app", r.servers["one"].Referrers("team/app", a.Digest)[0].Digest.String())
+		}},
+		{"a new referrer", func(r *rig) {
+			b := content.Image("b", []content.Blob{content.Layer("base", 5000), content.Layer("lb", 1000)})
+			r.load("team/lib", content.Refer(b, "application/x.sbom", "another"))
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t, oneRule, nil)
+			r.fill()
+			r.pass()
+			r.loseState()
+			tt.harm(r)
+			reports, _ := r.pass()
+			r.fine(reports)
+			r.equal()
+			r.unchanged("mending")
+			r.now = r.now.Add(2 * time.Hour)
+			r.unchanged("two hours")
+		})
+	}
+}
+
+func (r *rig) remove(server, repo, ref string) {
+	r.t.Helper()
+	if err := r.servers[server].Remove(repo, ref); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// childOf returns the digest of an index's i-th child.
+func childOf(t *testing.T, m providers.Manifest, i int) string {
+	t.Helper()
+	c, err := providers.Parse(m)
+	if err != nil || len(c.Children) <= i {
+		t.Fatalf("no child %d: %v, %+v", i, err, c)
+	}
+	return c.Children[i].Digest.String()
+}

@@ -119,7 +119,7 @@ func (x *expansion) catalog(ctx context.Context, registry, prefix string) listin
 	var l listing
 	reg, err := x.e.opts.Registries(registry)
 	if err != nil {
-		l.err = fmt.Errorf("registry %s: %w", registry, err)
+		l.err = fmt.Errorf("source: registry %s: %w", registry, err)
 		return l
 	}
 	for repo, err := range reg.Repositories(ctx, prefix) {

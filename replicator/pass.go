@@ -48,6 +48,28 @@ func (e *Engine) RunAll(ctx context.Context, trigger string, jobs []Job, done fu
 	return reports, context.Cause(ctx)
 }
 
+// Unable records a failed pass for each rule that has problems and no job: it ran,
+// and came to nothing. Expand has found them.
+func (e *Engine) Unable(ctx context.Context, trigger string, jobs []Job, problems []Problem) error {
+	for i, problem := range problems {
+		ran := slices.ContainsFunc(jobs, func(j Job) bool { return has(j, problem.Rule) })
+		if ran || i > 0 && problems[i-1].Rule == problem.Rule {
+			continue
+		}
+		now := e.opts.Now()
+		p := state.Pass{Rule: problem.Rule, Trigger: trigger, Started: now, Outcome: state.Running}
+		id, err := e.opts.State.BeginPass(ctx, p)
+		if err != nil {
+			return fmt.Errorf("state: %w", err)
+		}
+		p.ID, p.Ended, p.Outcome, p.Error = id, now, state.FailedWhole, problem.Reason
+		if err := e.opts.State.EndPass(ctx, p); err != nil {
+			return fmt.Errorf("state: %w", err)
+		}
+	}
+	return nil
+}
+
 // slot waits for a place, and returns false if no job may be begun any more.
 func (e *Engine) slot(ctx context.Context, slots chan struct{}) bool {
 	if e.stopping() {

@@ -85,17 +85,27 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cmdFill replaces the script's variables in files, in place.
-func cmdFill(ts *testscript.TestScript, _ bool, args []string) {
-	for _, name := range args {
-		text := os.Expand(ts.ReadFile(name), func(v string) string {
-			if value := ts.Getenv(v); value != "" {
-				return value
-			}
-			return "${" + v + "}"
-		})
-		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o644))
+// cmdFill replaces the script's variables in files, in place. Others stay.
+func cmdFill(ts *testscript.TestScript, _ bool, patterns []string) {
+	for _, pattern := range patterns {
+		names, err := filepath.Glob(ts.MkAbs(pattern))
+		ts.Check(err)
+		if len(names) == 0 {
+			ts.Fatalf("no file %s to fill", pattern)
+		}
+		for _, name := range names {
+			ts.Check(os.WriteFile(name, []byte(fill(ts, ts.ReadFile(name))), 0o644))
+		}
 	}
+}
+
+func fill(ts *testscript.TestScript, text string) string {
+	return os.Expand(text, func(v string) string {
+		if value := ts.Getenv(v); value != "" {
+			return value
+		}
+		return "${" + v + "}"
+	})
 }
 
 // cmdGrow appends a text, in which %d is a running number, to a file.

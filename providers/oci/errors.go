@@ -121,7 +121,7 @@ func tlsHint(err error) string {
 	case strings.Contains(text, "certificate required") || strings.Contains(text, "bad certificate"):
 		return "the host wants a client certificate: set clientCert and clientKey"
 	case strings.Contains(text, "malformed HTTP response \"\\x15\\x03"):
-		return "the host speaks TLS: remove plainHTTP"
+		return hintTLS
 	}
 	return ""
 }

@@ -32,11 +32,15 @@ var texts = []struct {
 	{"exceed the configured upper limit", providers.Quota, hintQuota},
 	{"quota", providers.Quota, hintQuota},
 	{"no space left on device", providers.Quota, hintQuota},
+	// A front end that speaks TLS, such as Go's and nginx's.
+	{"sent an http request to an https server", providers.Invalid, hintTLS},
+	{"plain http request was sent to https port", providers.Invalid, hintTLS},
 }
 
 const (
 	hintImmutable = "the tag is immutable at this registry: write under another tag, or allow it to move there"
 	hintQuota     = "raise the quota, or free room at the registry"
+	hintTLS       = "the host speaks TLS: remove plainHTTP"
 	hintSignIn    = "check the credentials of this registry; they were refused"
 	hintDenied    = "grant the identity of this registry the permission, or use another identity"
 	hintPush      = "grant the identity of this registry push, or use another identity"
@@ -168,6 +172,9 @@ func advice(op string, kind providers.Kind, a answer) string {
 	case providers.NotFound:
 		if a.code == "NAME_UNKNOWN" && (op == opPutManifest || op == opUpload || op == opMount) {
 			return "create the repository first"
+		}
+		if a.code == "NAME_UNKNOWN" {
+			return "check the repository's name, and whether the account may see it"
 		}
 	case providers.Throttled:
 		return "lower limits.requests of this registry if it goes on"

@@ -44,7 +44,7 @@ type Options struct {
 	UserAgent string // default "transship"
 
 	// ChunkFrom is the size in bytes above which a blob goes up in pieces of
-	// ChunkSize bytes, where Caps.Chunks is Yes; default 64 MiB and 128 MiB.
+	// ChunkSize bytes, where Caps.Chunks is Yes; default 64 MiB for both.
 	ChunkFrom, ChunkSize int64
 
 	// PageSize is how many names of a list are asked for at once; default 1000,
@@ -104,7 +104,7 @@ func (o Options) withDefaults() Options {
 	def(&o.UserAgent, "transship")
 	def(&o.PageSize, 1000)
 	def(&o.ChunkFrom, 64<<20)
-	def(&o.ChunkSize, 128<<20)
+	def(&o.ChunkSize, 64<<20)
 	def(&o.Retry.Tries, 6)
 	def(&o.Retry.Min, 250*time.Millisecond)
 	def(&o.Retry.Max, 20*time.Second)
@@ -128,4 +128,12 @@ func def[T comparable](field *T, value T) {
 	if *field == zero {
 		*field = value
 	}
+}
+
+// credentialHint says where credentials come from that cannot be found.
+func (o Options) credentialHint() string {
+	if o.Authenticator != nil {
+		return "mend auth of this registry in the policy, or what it refers to"
+	}
+	return "check the docker configuration and its credential helpers"
 }

@@ -55,7 +55,7 @@ func New(o Options) (*Registry, error) {
 	}
 	if r.sign, err = newSigner(r); err != nil {
 		return nil, &providers.Error{Kind: providers.Denied, Op: "find credentials", Ref: o.Host,
-			Hint: "check the docker configuration and its credential helpers", Err: err}
+			Hint: o.credentialHint(), Err: err}
 	}
 	return r, nil
 }

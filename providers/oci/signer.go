@@ -163,7 +163,7 @@ func (s *signer) credential(ctx context.Context) (*authn.AuthConfig, error) {
 		return nil, e
 	}
 	return nil, &providers.Error{Kind: providers.Denied, Op: "find credentials", Ref: s.r.Host(),
-		Hint: "check the docker configuration and its credential helpers", Err: errors.New(sanitize(err.Error()))}
+		Hint: s.r.opts.credentialHint(), Err: errors.New(sanitize(err.Error()))}
 }
 
 func basicHeader(cred *authn.AuthConfig) string {

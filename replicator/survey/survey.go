@@ -237,14 +237,14 @@ func places[V any](m map[plan.Place]V) []plan.Place {
 const learnedFor = 7 * 24 * time.Hour
 
 // open returns the registry of a place, and what it can do.
-func (l *look) open(ctx context.Context, p plan.Place) (providers.Registry, providers.Caps, error) {
+func (l *look) open(ctx context.Context, side string, p plan.Place) (providers.Registry, providers.Caps, error) {
 	reg, err := l.opts.Registries(p.Registry)
 	if err != nil {
-		return nil, providers.Caps{}, fmt.Errorf("registry %s: %w", p.Registry, err)
+		return nil, providers.Caps{}, fmt.Errorf("%s: registry %s: %w", side, p.Registry, err)
 	}
 	caps, err := reg.Caps(ctx)
 	if err != nil {
-		return reg, caps, fmt.Errorf("capabilities of %s: %w", reg.Host(), err)
+		return reg, caps, fmt.Errorf("%s: capabilities of %s: %w", side, reg.Host(), err)
 	}
 	learned, err := l.opts.State.Learned(ctx, reg.Host(), l.at.Add(-learnedFor))
 	if err != nil {

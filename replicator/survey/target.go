@@ -40,7 +40,7 @@ func (t *target) list(ctx context.Context) error {
 	defer close(t.listed)
 	t.tags, t.ours = map[string]v1.Hash{}, map[string]state.TargetTag{}
 	var err error
-	if t.reg, t.caps, err = t.open(ctx, t.place); err != nil {
+	if t.reg, t.caps, err = t.open(ctx, "target", t.place); err != nil {
 		return err
 	}
 	t.repo = state.Repo{Host: t.reg.Host(), Name: t.place.Repo}

@@ -65,7 +65,7 @@ func (p *program) withJobs(ctx context.Context, only []string, do func(context.C
 		return err
 	}
 	var out checkOutput
-	jobs, problems, err := s.Expand(ctx, s.rules, s.only.takes)
+	jobs, problems, err := s.jobs(ctx)
 	if out.Problems = problems; err == nil {
 		err = do(ctx, s, jobs, &out)
 	}
@@ -143,16 +143,19 @@ func (p *program) writeTrouble(problems []replicator.Problem, jobs []jobFailure,
 		p.trouble(j.Hint, "failed: %s", j)
 	}
 	for _, f := range failures {
-		p.trouble(f.Hint, "failed: %s: %s", target(f), f.Reason)
+		p.trouble(f.Hint, "failed: %s: %s", reference(f.Target.String(), f.Tag), f.Reason)
 	}
 }
 
-// target names what has failed at a target: by tag, or by digest.
-func target(f replicator.Failure) string {
-	if strings.Contains(f.Tag, ":") {
-		return f.Target.String() + "@" + f.Tag
+// reference names what has failed: a tag, a digest, or with "*" a whole repository.
+func reference(repo, tag string) string {
+	switch {
+	case tag == "*" || tag == "":
+		return repo
+	case strings.Contains(tag, ":"):
+		return repo + "@" + tag
 	}
-	return f.Target.String() + ":" + f.Tag
+	return repo + ":" + tag
 }
 
 func (p *program) trouble(hint, format string, args ...any) {

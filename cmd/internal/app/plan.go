@@ -68,7 +68,7 @@ type planOutput struct {
 
 // planAll plans every job, some side by side, and keeps their order.
 func (p *program) planAll(ctx context.Context, s *session) (planOutput, error) {
-	jobs, problems, err := s.Expand(ctx, s.rules, s.only.takes)
+	jobs, problems, err := s.jobs(ctx)
 	out := planOutput{Problems: problems, Plans: []plan.Plan{}}
 	if err != nil {
 		return out, err

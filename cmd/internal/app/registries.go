@@ -26,7 +26,8 @@ func newRegistries(set *policy.Set, log *slog.Logger) *registries {
 	return &registries{set: set, log: log, open: map[string]providers.Registry{}}
 }
 
-// get returns the registry of that name in the policy.
+// get returns the registry of that name in the policy; who asks adds the name to
+// an error.
 func (r *registries) get(name string) (providers.Registry, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -39,11 +40,11 @@ func (r *registries) get(name string) (providers.Registry, error) {
 	}
 	options, err := r.options(name, what)
 	if err != nil {
-		return nil, fmt.Errorf("registry %s: %w", name, err)
+		return nil, err
 	}
 	reg, err := all.Open(what.ProviderName(), options)
 	if err != nil {
-		return nil, fmt.Errorf("registry %s: %w", name, err)
+		return nil, err
 	}
 	r.open[name] = reg
 	return reg, nil

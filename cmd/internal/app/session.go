@@ -93,6 +93,15 @@ func (p *program) open(ctx context.Context, set *policy.Set, o sessionOptions) (
 	return s, nil
 }
 
+// jobs expands the rules that --only leaves. That it leaves nothing is a mistake.
+func (s *session) jobs(ctx context.Context) ([]replicator.Job, []replicator.Problem, error) {
+	jobs, problems, err := s.Expand(ctx, s.rules, s.only.takes)
+	if err == nil && len(jobs)+len(problems) == 0 && len(s.only.picks) > 0 {
+		return nil, nil, usage("transship plan --explain REGISTRY/REPOSITORY:TAG, to see which rule takes it", "--only leaves no repository")
+	}
+	return jobs, problems, err
+}
+
 // temporary gives the session a folder of its own, which it removes at the end.
 func (s *session) temporary() (statePath, spoolDir string, err error) {
 	dir, err := os.MkdirTemp("", "transship-copy-")

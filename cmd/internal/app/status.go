@@ -95,8 +95,21 @@ func (p *program) writeReport(r report) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	p.writeErrors(r.Passes)
 	p.writeItems(r.Items)
 	return nil
+}
+
+// writeErrors prints why the last pass of a rule came to nothing; passes are
+// newest first.
+func (p *program) writeErrors(passes []state.Pass) {
+	seen := map[string]bool{}
+	for _, x := range passes {
+		if x.Error != "" && !seen[x.Rule] {
+			p.printf("\nthe last pass of %s failed: %s\n", x.Rule, x.Error)
+		}
+		seen[x.Rule] = true
+	}
 }
 
 // writeItems prints what a person has to look at, with what to do about it.
@@ -105,7 +118,7 @@ func (p *program) writeItems(items []state.Item) {
 		if i == 0 {
 			p.printf("\nto look at:\n")
 		}
-		p.printf("  %s:%s  %s: %s\n", it.Target, it.Tag, it.Kind, it.Reason)
+		p.printf("  %s  %s: %s\n", reference(it.Target.String(), it.Tag), it.Kind, it.Reason)
 		if it.Hint != "" {
 			p.printf("      try: %s\n", it.Hint)
 		}

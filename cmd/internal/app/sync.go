@@ -3,6 +3,9 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -60,6 +63,9 @@ func (p *program) replicate(ctx context.Context, set *policy.Set, o sessionOptio
 	if closing := s.close(); err == nil {
 		err = closing
 	}
+	if _, ours := errors.AsType[*failure](err); ours {
+		return err // nothing was looked at
+	}
 	out.Took = time.Since(started).Round(time.Millisecond).Seconds()
 	if printing := p.writeOutcome(out); printing != nil {
 		return printing
@@ -78,6 +84,7 @@ type outcome struct {
 	Failures    []replicator.Failure `json:"failures,omitempty"`
 	Jobs        []jobFailure         `json:"failedRepositories,omitempty"`
 	Problems    []replicator.Problem `json:"problems,omitempty"`
+	Notes       []string             `json:"notes,omitempty"`
 }
 
 // A jobFailure is a repository that could not be looked at.
@@ -99,9 +106,12 @@ type targetFigures struct {
 
 // runAll expands the rules and runs their jobs.
 func (p *program) runAll(ctx context.Context, s *session, show *display) (outcome, error) {
-	jobs, problems, err := s.Expand(ctx, s.rules, s.only.takes)
+	jobs, problems, err := s.jobs(ctx)
 	out := outcome{Problems: problems, Repos: len(jobs)}
 	if err != nil {
+		return out, err
+	}
+	if err := s.Unable(ctx, "cli", jobs, problems); err != nil {
 		return out, err
 	}
 	reports, err := s.RunAll(ctx, "cli", jobs, nil)
@@ -115,11 +125,29 @@ func (p *program) runAll(ctx context.Context, s *session, show *display) (outcom
 		}
 	}
 	out.Interrupted = out.Interrupted || ctx.Err() != nil
+	out.Notes = idle(jobs, reports)
 	for _, g := range show.meter.gauges() {
 		out.Targets = append(out.Targets, targetFigures{g.name, g.ended.Load() - g.failed.Load(), g.failed.Load(), g.bytesSent.Load(), g.saving.Load()})
 	}
 	out.Done = err == nil && !out.Interrupted && len(out.Failures)+len(out.Jobs)+len(out.Problems) == 0
 	return out, err
+}
+
+// idle tells of rules that were looked at whole and want nothing: most often that
+// is a mistake in their tags.
+func idle(jobs []replicator.Job, reports []replicator.Report) (notes []string) {
+	wanted := map[string]bool{}
+	for i, r := range reports {
+		for _, l := range jobs[i].Links {
+			wanted[l.Rule.Name] = wanted[l.Rule.Name] || r.Err != nil || r.Interrupted || r.ByRule[l.Rule.Name].Tags > 0
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		if !wanted[name] {
+			notes = append(notes, fmt.Sprintf("rule %s takes no tag of any repository; to see why: transship plan --explain REGISTRY/REPOSITORY:TAG", name))
+		}
+	}
+	return notes
 }
 
 // verdict turns an outcome into the error that has its exit code.
@@ -143,10 +171,17 @@ func (p *program) writeOutcome(out outcome) error {
 		return p.writeJSON(out)
 	}
 	p.writeTrouble(out.Problems, out.Jobs, out.Failures)
+	for _, note := range out.Notes {
+		fmt.Fprintf(p.stderr, "note: %s\n", note)
+	}
 	f := out.Figures
-	p.printf("%s in %s: %s put, %d in step, %d failed, %d kept as they are\n",
+	p.printf("%s in %s: %s put, %d in step, %d failed, %d kept as they are",
 		count(out.Repos, "repository"), time.Duration(out.Took*float64(time.Second)).Round(10*time.Millisecond),
 		count(int(f.Copied), "tag"), f.InStep, f.Failed, f.Kept)
+	if n := len(out.Jobs); n > 0 {
+		p.printf("; %s could not be read", count(n, "repository"))
+	}
+	p.printf("\n")
 	if f.BytesRead+f.BytesSent+f.BytesSaved > 0 {
 		p.printf("read %s, sent %s, not sent %s (%d blobs sent, %d mounted, %d there already)\n",
 			plan.Bytes(f.BytesRead), plan.Bytes(f.BytesSent), plan.Bytes(f.BytesSaved), f.BlobsSent, f.Mounted, f.Present)

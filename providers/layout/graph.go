@@ -45,7 +45,7 @@ func (p *repo) node(d v1.Descriptor) (node, error) {
 	return n, nil
 }
 
-// nodes returns every manifest that the index leads to, each once, parents first.
+// all returns every manifest that the index leads to, each once, parents first.
 // One that is missing or damaged is a node that says nothing.
 func (p *repo) all(ctx context.Context, ix *index) ([]node, error) {
 	var found []node

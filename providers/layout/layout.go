@@ -158,8 +158,9 @@ func (r *Registry) fail(op, name, ref string, kind providers.Kind, err error, hi
 }
 
 var hints = map[providers.Kind]string{
-	providers.Denied: "give this process the permission to read and write the folder",
-	providers.Quota:  "free room on the disk",
+	providers.NotFound: "check the folder and the name below it: is there an image layout?",
+	providers.Denied:   "give this process the permission to read and write the folder",
+	providers.Quota:    "free room on the disk",
 }
 
 // kindOf says what a failure of the file system means.

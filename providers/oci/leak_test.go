@@ -1,13 +1,20 @@
 package oci
 
 import (
-	"crypto/tls"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -252,15 +259,42 @@ func TestRealmThatRedirects(t *testing.T) {
 }
 
 func TestClientCertificateStaysHome(t *testing.T) {
+	cert, key := keyPair(t)
 	g := newGuard(&url.URL{Scheme: "https", Host: "r.example.com"}, Options{})
-	own, other, err := transports(Options{TLS: TLS{}}.withDefaults(), g)
+	own, other, err := transports(Options{TLS: TLS{CertFile: cert, KeyFile: key}}.withDefaults(), g)
 	if err != nil {
 		t.Fatal(err)
 	}
-	own.(*http.Transport).TLSClientConfig.Certificates = []tls.Certificate{{}}
+	if n := len(own.(*http.Transport).TLSClientConfig.Certificates); n != 1 {
+		t.Errorf("%d certificates for the registry, want 1", n)
+	}
 	if n := len(other.(*http.Transport).TLSClientConfig.Certificates); n != 0 {
 		t.Errorf("%d certificates for other hosts", n)
 	}
+}
+
+// keyPair writes a certificate and its key.
+func keyPair(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1)}, &x509.Certificate{SerialNumber: big.NewInt(1)}, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	for file, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: cert}, keyFile: {Type: "PRIVATE KEY", Bytes: der}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certFile, keyFile
 }
 
 func TestPrivate(t *testing.T) {

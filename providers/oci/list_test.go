@@ -229,7 +229,7 @@ func FuzzNextLink(f *testing.F) {
 	f.Add(`</v2/_catalog?last=b&n=2>; rel="next"`)
 	f.Add(`</prev>; rel="prev", </next>; title="a, b"; rel="next"`)
 	f.Fuzz(func(t *testing.T, s string) {
-		if got := nextLink(http.Header{"Link": {s}}); strings.ContainsAny(got, "<>") && !strings.Contains(s, got) {
+		if got := nextLink(http.Header{"Link": {s}}); got != "" && !strings.Contains(s, "<"+got+">") {
 			t.Errorf("%q: %q", s, got)
 		}
 	})

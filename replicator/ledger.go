@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -26,12 +27,28 @@ type Failure struct {
 
 // A ledger is what the images of one target have come to in one job.
 type ledger struct {
-	mu          sync.Mutex
-	figures     state.Figures
-	failures    []Failure
-	failed      map[v1.Hash]bool // source digests
-	failedTags  map[string]bool
-	interrupted map[string]bool
+	mu      sync.Mutex
+	figures map[string]state.Figures // by rule
+	failed  map[v1.Hash]bool         // source digests of images that failed or were interrupted
+	late    []late
+}
+
+// A late is a tag, or a digest, that was to be brought and was not.
+type late struct {
+	from        plan.Place
+	pushed      time.Time // when the source's tag was moved to its content; zero if not known
+	interrupted bool      // by us: no failure
+	Failure
+}
+
+func (l *ledger) failures() []Failure {
+	var list []Failure
+	for _, t := range l.late {
+		if !t.interrupted {
+			list = append(list, t.Failure)
+		}
+	}
+	return list
 }
 
 // Image is told of each image by the transfer. See [transfer.Journal].
@@ -72,7 +89,9 @@ func (e *Engine) merged(ctx context.Context, r transfer.Result) {
 func (l *ledger) note(r transfer.Result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.figures.Add(r.Figures)
+	sum := l.figures[r.Image.Rule]
+	sum.Add(r.Figures)
+	l.figures[r.Image.Rule] = sum
 	if r.Err == nil {
 		return
 	}
@@ -81,31 +100,21 @@ func (l *ledger) note(r transfer.Result) {
 		source = r.Image.Root.Source
 	}
 	l.failed[source] = true
-	if errors.Is(r.Err, transfer.ErrInterrupted) {
-		for _, t := range r.Image.Tags {
-			l.interrupted[t.Name] = true
-		}
-		return
-	}
-	for _, name := range tagNames(r.Image) {
-		l.failedTags[name] = true
-		l.failures = append(l.failures, Failure{
-			Rule: r.Image.Rule, Target: r.Target, Tag: name, Kind: providers.KindOf(r.Err),
-			Side: r.Side, Reason: r.Err.Error(), Hint: providers.HintOf(r.Err),
+	for _, tag := range tagsOf(r.Image) {
+		l.late = append(l.late, late{
+			from: r.Image.From, pushed: tag.Pushed, interrupted: errors.Is(r.Err, transfer.ErrInterrupted),
+			Failure: Failure{Rule: r.Image.Rule, Target: r.Target, Tag: tag.Name, Kind: providers.KindOf(r.Err),
+				Side: r.Side, Reason: r.Err.Error(), Hint: providers.HintOf(r.Err)},
 		})
 	}
 }
 
-// tagNames returns an image's tags, or its digest if it has none.
-func tagNames(img plan.Image) []string {
-	var names []string
-	for _, t := range img.Tags {
-		names = append(names, t.Name)
+// tagsOf returns an image's tags, or its digest as one if it has none.
+func tagsOf(img plan.Image) []plan.Tag {
+	if len(img.Tags) == 0 {
+		return []plan.Tag{{Name: img.Root.Digest.String()}}
 	}
-	if names == nil {
-		names = []string{img.Root.Digest.String()}
-	}
-	return names
+	return img.Tags
 }
 
 // open makes the ledgers of a job's plans, until the returned function is called.
@@ -114,7 +123,7 @@ func (e *Engine) openLedgers(plans []plan.Plan) (map[plan.Place]*ledger, func())
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, p := range plans {
-		mine[p.Target] = &ledger{failed: map[v1.Hash]bool{}, failedTags: map[string]bool{}, interrupted: map[string]bool{}}
+		mine[p.Target] = &ledger{failed: map[v1.Hash]bool{}, figures: map[string]state.Figures{}}
 		e.ledgers[p.Target] = mine[p.Target]
 	}
 	return mine, func() {

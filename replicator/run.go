@@ -97,46 +97,51 @@ func (e *Engine) remember(ctx context.Context, plans []plan.Plan) error {
 	return nil
 }
 
-// sum adds up what plans and images say.
+// sum adds up what plans and images say, each under the rule that it is about.
 func (e *Engine) sum(r *Report, read survey.Result, ledgers map[plan.Place]*ledger) {
 	r.ByRule = map[string]state.Figures{}
+	add := func(rule string, f state.Figures) {
+		sum := r.ByRule[rule]
+		sum.Add(f)
+		r.ByRule[rule] = sum
+		r.Figures.Add(f)
+	}
 	for i, p := range r.Plans {
-		l := ledgers[p.Target]
-		f := l.figures
-		f.Tags += wanted(read.Facts[i])
-		f.InStep += int64(p.InStep)
+		for rule, f := range ledgers[p.Target].figures {
+			add(rule, f)
+		}
+		for rule, n := range p.InStepOf {
+			add(rule, state.Figures{InStep: int64(n)})
+		}
+		countWanted(read.Facts[i], add)
 		for _, k := range p.Kept {
 			switch {
 			case k.Failed(conflictFails(read.Facts[i], k)):
-				f.Failed++
+				add(k.Rule, state.Figures{Failed: 1})
 				r.Failures = append(r.Failures, Failure{Rule: k.Rule, Target: p.Target, Tag: firstOf(k.Tag, k.Ref),
 					Kind: kindOfLeft(k.Kind), Reason: k.Reason, Hint: k.Hint})
 			case k.Kind != plan.LeftSkipped && k.Kind != plan.LeftCooling:
-				f.Kept++
+				add(k.Rule, state.Figures{Kept: 1})
 			}
 		}
-		r.Figures.Add(f)
-		r.Failures = append(r.Failures, l.failures...)
-		for _, rule := range rulesOf(read.Facts[i], p) {
-			sum := r.ByRule[rule]
-			sum.Add(f)
-			r.ByRule[rule] = sum
-		}
+		r.Failures = append(r.Failures, ledgers[p.Target].failures()...)
 	}
 	slices.SortStableFunc(r.Failures, func(a, b Failure) int {
 		return strings.Compare(a.Target.String()+"\x00"+a.Tag, b.Target.String()+"\x00"+b.Tag)
 	})
 }
 
-// wanted counts what rules want for a target: also what could not be surveyed.
-func wanted(f plan.Facts) int64 {
-	n := len(f.Wants)
+// countWanted counts what rules want for a target: also what could not be surveyed.
+func countWanted(f plan.Facts, add func(rule string, f state.Figures)) {
+	one := state.Figures{Tags: 1}
+	for _, w := range f.Wants {
+		add(w.Rule.Name, one)
+	}
 	for _, l := range f.Left {
 		if l.Kind != plan.LeftSkipped && l.Kind != plan.LeftCooling {
-			n++
+			add(l.Rule, one)
 		}
 	}
-	return int64(n)
 }
 
 // conflictFails reports whether the rule that k is about says onConflict: fail.
@@ -154,19 +159,6 @@ func kindOfLeft(l plan.Left) providers.Kind {
 		return providers.Unsupported
 	}
 	return providers.Unknown
-}
-
-// rulesOf returns the rules that a target's facts are about, each once, sorted.
-func rulesOf(f plan.Facts, p plan.Plan) []string {
-	var names []string
-	for _, w := range f.Wants {
-		names = append(names, w.Rule.Name)
-	}
-	for _, k := range p.Kept {
-		names = append(names, k.Rule)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // journal records where each target stands, and which subjects' referrers need

@@ -2,6 +2,7 @@ package replicator
 
 import (
 	"context"
+	"time"
 
 	"github.com/transship/transship/replicator/plan"
 	"github.com/transship/transship/state"
@@ -11,7 +12,7 @@ import (
 func (e *Engine) stand(ctx context.Context, job Job, f plan.Facts, p plan.Plan, l *ledger) error {
 	to, err := e.repo(p.Target)
 	if err != nil {
-		return err
+		return nil // a registry that cannot be opened: the plan says so, and the other targets go on
 	}
 	for _, link := range job.Links {
 		if link.To != p.Target {
@@ -22,51 +23,67 @@ func (e *Engine) stand(ctx context.Context, job Job, f plan.Facts, p plan.Plan, 
 			return err
 		}
 		s := state.Standing{Rule: link.Rule.Name, Source: from, Target: to}
-		items := e.count(&s, link.From, f, p, l)
+		items, behind := e.count(&s, link.From, f, p, l)
 		if len(job.Hints) > 0 {
 			continue // a look at some tags says nothing of the whole
 		}
-		if err := e.setStanding(ctx, s, items, p); err != nil {
+		if err := e.setStanding(ctx, s, items, behind, p); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// count fills s, and returns what keeps the target from being in step.
-func (e *Engine) count(s *state.Standing, from plan.Place, f plan.Facts, p plan.Plan, l *ledger) []state.Item {
+// count fills s, and returns what keeps the target from being in step, and of
+// each tag that is behind when it was moved at the source, zero if nobody told.
+func (e *Engine) count(s *state.Standing, from plan.Place, f plan.Facts, p plan.Plan, l *ledger) (items []state.Item, behind []time.Time) {
 	mine := func(rule string, at plan.Place) bool { return rule == s.Rule && at == from }
-	wants := 0
+	item := func(tag, kind, reason, hint string) {
+		items = append(items, state.Item{Rule: s.Rule, Target: s.Target, Tag: tag, Kind: kind, Reason: reason, Hint: hint})
+	}
+	wants := map[[2]string]time.Time{}
 	for _, w := range f.Wants {
 		if mine(w.Rule.Name, w.From) {
-			wants++
+			wants[[2]string{w.Ref, w.Tag}] = w.Pushed
 		}
 	}
-	var items []state.Item
-	kept := 0
+	s.InStep = int64(len(wants))
 	for _, k := range p.Kept {
 		if !mine(k.Rule, k.From) || k.Kind == plan.LeftSkipped {
 			continue
 		}
+		countKept(s, k.Kind)
+		pushed, wanted := wants[[2]string{k.Ref, k.Tag}]
+		if wanted {
+			s.InStep--
+		}
+		if k.Kind == plan.LeftFailed {
+			behind = append(behind, pushed)
+		}
 		if k.Kind != plan.LeftCooling {
-			items = append(items, state.Item{Rule: s.Rule, Target: s.Target, Tag: firstOf(k.Tag, k.Ref), Kind: string(k.Kind), Reason: k.Reason, Hint: k.Hint})
-		}
-		kept += countKept(s, k.Kind)
-	}
-	for _, failure := range l.failures {
-		if failure.Rule == s.Rule {
-			s.Failed++
-			items = append(items, state.Item{Rule: s.Rule, Target: s.Target, Tag: failure.Tag, Kind: "failed", Reason: failure.Reason, Hint: failure.Hint})
+			item(firstOf(k.Tag, k.Ref), string(k.Kind), k.Reason, k.Hint)
 		}
 	}
-	s.Behind = s.Failed + int64(len(l.interrupted))
-	s.InStep = max(0, int64(wants-kept)-int64(len(l.failures))-int64(len(l.interrupted)))
-	return items
+	interrupted := int64(0)
+	for _, t := range l.late {
+		if !mine(t.Rule, t.from) {
+			continue
+		}
+		s.InStep--
+		behind = append(behind, t.pushed)
+		if t.interrupted {
+			interrupted++
+			continue
+		}
+		s.Failed++
+		item(t.Tag, "failed", t.Reason, t.Hint)
+	}
+	s.Behind, s.InStep = s.Failed+interrupted, max(0, s.InStep)
+	return items, behind
 }
 
-// countKept adds one refusal to s; it returns 1 if that was a want of the plan,
-// and not something that the survey had left before.
-func countKept(s *state.Standing, kind plan.Left) int {
+// countKept adds one refusal to s.
+func countKept(s *state.Standing, kind plan.Left) {
 	switch kind {
 	case plan.LeftConflict:
 		s.Conflict++
@@ -74,18 +91,36 @@ func countKept(s *state.Standing, kind plan.Left) int {
 		s.Refused++
 	case plan.LeftCooling:
 		s.Cooling++
-		return 0
 	case plan.LeftGone:
 		s.Gone++
 	case plan.LeftFailed:
 		s.Failed++
 	}
-	return 1
 }
 
-// setStanding writes s over what was known. A target is pending since it was
-// last seen in step, if it is not now.
-func (e *Engine) setStanding(ctx context.Context, s state.Standing, items []state.Item, p plan.Plan) error {
+// pendingSince returns the time since which the oldest of the tags that are
+// behind is pending (design, "Lag"): when the source moved it, else the last
+// complete survey without it. No tag is pending for longer than the oldest was
+// at that survey, or than the survey itself if then all was in step.
+func pendingSince(past state.Standing, at time.Time, behind []time.Time) time.Time {
+	base := past.Pending
+	if base.IsZero() {
+		base = past.Surveyed
+	}
+	oldest := at
+	for _, since := range behind {
+		if since.Before(base) {
+			since = base
+		}
+		if !since.IsZero() && since.Before(oldest) {
+			oldest = since
+		}
+	}
+	return oldest
+}
+
+// setStanding writes s over what was known.
+func (e *Engine) setStanding(ctx context.Context, s state.Standing, items []state.Item, behind []time.Time, p plan.Plan) error {
 	past, err := e.pastOf(ctx, s)
 	if err != nil {
 		return err
@@ -97,13 +132,7 @@ func (e *Engine) setStanding(ctx context.Context, s state.Standing, items []stat
 		}
 	}
 	if s.Behind > 0 {
-		s.Pending = past.Pending
-		if s.Pending.IsZero() {
-			s.Pending = past.Surveyed
-		}
-		if s.Pending.IsZero() {
-			s.Pending = p.At
-		}
+		s.Pending = pendingSince(past, p.At, behind)
 	}
 	e.mu.Lock()
 	e.past[s.Rule][[2]state.Repo{s.Source, s.Target}] = s

@@ -107,15 +107,26 @@ func (j *judge) settle(g *group, img Image) {
 	case !lacks:
 		j.inStep(g, img)
 	}
-	j.plan.InStep += len(g.sure)
+	j.countInStep(g, len(g.sure))
 	if len(img.Tags) > 0 {
 		j.bring(img)
 	}
 }
 
+func (j *judge) countInStep(g *group, n int) {
+	if n == 0 {
+		return
+	}
+	if j.plan.InStepOf == nil {
+		j.plan.InStepOf = map[string]int{}
+	}
+	j.plan.InStep += n
+	j.plan.InStepOf[g.Rule.Name] += n
+}
+
 // inStep notes tags that are right, complete, and news to state.
 func (j *judge) inStep(g *group, img Image) {
-	j.plan.InStep += len(g.check)
+	j.countInStep(g, len(g.check))
 	for _, tag := range g.check {
 		j.found(g, tag, img.Root, g.Rule.Selection)
 	}

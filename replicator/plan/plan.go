@@ -29,7 +29,10 @@ type Plan struct {
 	Images []Image   `json:"images,omitempty"`
 	Kept   []Refusal `json:"kept,omitempty"`
 	InStep int       `json:"inStep"` // wanted tags that need nothing
-	Cost   Cost      `json:"cost"`
+
+	// InStepOf is InStep by rule.
+	InStepOf map[string]int `json:"inStepOf,omitempty"`
+	Cost     Cost           `json:"cost"`
 
 	// Prices is what reading costs at each source registry that has a price, in USD
 	// per GB of 1e9 bytes; Mountless says that the target's registry is known to

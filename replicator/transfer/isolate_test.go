@@ -91,7 +91,7 @@ func TestMountLies(t *testing.T) {
 // An upload that broke off at its session's second piece goes on from there
 // after a restart, without a second read.
 func TestUploadGoesOnAfterARestart(t *testing.T) {
-	const size = 140 << 20 // pieces are 128 MiB
+	const size = 80 << 20 // pieces are 64 MiB
 	w := newWorld(t, 1, func(w *world) { w.caps["t0"] = providers.Caps{Chunks: providers.Yes} })
 	plans := w.load(one("app", "v1", simple("app", size)))
 	var mu sync.Mutex
@@ -110,7 +110,7 @@ func TestUploadGoesOnAfterARestart(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	open, err := w.store.Uploads(t.Context(), w.targets[0].Host())
-	if err != nil || len(open) != 1 || open[0].Committed != 128<<20 {
+	if err != nil || len(open) != 1 || open[0].Committed != 64<<20 {
 		t.Fatalf("state has %d open uploads, %v", len(open), err)
 	}
 	w.targets[0].Before(func(*http.Request, registrytest.Class) *registrytest.Fault { return nil })
@@ -118,7 +118,7 @@ func TestUploadGoesOnAfterARestart(t *testing.T) {
 	w.start()
 	w.mustAll(w.run(plans))
 	w.verify(plans)
-	if n := w.targets[0].Counts().Sub(before).BytesIn; n > size-128<<20+1<<20 {
+	if n := w.targets[0].Counts().Sub(before).BytesIn; n > size-64<<20+1<<20 {
 		t.Errorf("%d bytes were sent after the restart", n)
 	}
 	if n := w.source.Counts().BytesOut; n > size+1<<20 {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
 )
@@ -89,7 +90,7 @@ func makeManifest(ts *testscript.TestScript, kind, repo string, size int64) (m *
 func cmdDamage(ts *testscript.TestScript, _ bool, args []string) {
 	s := server(ts, args, 3)
 	repo, tag := splitRef(ts, args[1])
-	m, ok := s.Resolve(repo, tag)
+	m, ok := find(s, repo, tag)
 	if !ok {
 		ts.Fatalf("no %s to damage", args[1])
 	}
@@ -108,6 +109,20 @@ func cmdDamage(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Setenv("LAYER", layer.Digest.String())
 		ts.Check(damageLayer(s, repo, layer, args[2]))
 	}
+}
+
+// find returns the manifest under a tag; REPO:sig is its first cosign signature and
+// REPO:sbom the first manifest that refers to another.
+func find(s *registrytest.Server, repo, tag string) (providers.Manifest, bool) {
+	for name, digest := range s.Tags(repo) {
+		if tag == "sig" && strings.HasSuffix(name, ".sig") {
+			return s.Resolve(repo, name)
+		}
+		if list := s.Referrers(repo, digest); tag == "sbom" && len(list) > 0 {
+			return s.Resolve(repo, list[0].Digest.String())
+		}
+	}
+	return s.Resolve(repo, tag)
 }
 
 func damageLayer(s *registrytest.Server, repo string, layer v1.Descriptor, how string) error {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -39,6 +40,7 @@ func TestMain(m *testing.M) {
 //	release NAME                     let go on what stalls
 //	exits CODE COMMAND...            run it, and want this exit code
 //	fill FILE...                     replace $VARIABLES in files
+//	appears FILE TEXT                wait until a file holds a text
 //	grow FILE BYTES TEXT             append TEXT until the file is so large
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -48,7 +50,7 @@ func TestScripts(t *testing.T) {
 			"registry": cmdRegistry, "quirk": cmdQuirk, "push": cmdPush, "damage": cmdDamage, "moves": cmdMoves,
 			"tags": cmdTags, "whole": cmdWhole, "same": cmdSame,
 			"since": cmdSince, "count": cmdCount, "writes": cmdWrites, "await": cmdAwait, "release": cmdRelease,
-			"exits": cmdExits, "fill": cmdFill, "grow": cmdGrow,
+			"exits": cmdExits, "fill": cmdFill, "appears": cmdAppears, "grow": cmdGrow,
 		},
 		UpdateScripts: *update,
 	})
@@ -122,6 +124,22 @@ func cmdGrow(ts *testscript.TestScript, _ bool, args []string) {
 		fmt.Fprintln(&b, line)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o644))
+}
+
+// cmdAppears waits for a text that a command in the background writes to a file.
+func cmdAppears(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: appears FILE TEXT")
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range 12_000 { // a minute, then it will not come any more
+		if raw, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && strings.Contains(string(raw), args[1]) {
+			return
+		}
+		<-tick.C
+	}
+	ts.Fatalf("%s never held %q", args[0], args[1])
 }
 
 func first(args []string) string {

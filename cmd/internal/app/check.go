@@ -152,7 +152,7 @@ func reference(repo, tag string) string {
 	switch {
 	case tag == "*" || tag == "":
 		return repo
-	case strings.Contains(tag, ":"):
+	case strings.HasPrefix(tag, "sha256:") || strings.HasPrefix(tag, "sha512:"):
 		return repo + "@" + tag
 	}
 	return repo + ":" + tag

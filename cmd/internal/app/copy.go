@@ -41,9 +41,9 @@ to the source's. A copy remembers nothing, unless --state names a file.`,
 			}
 			keepState = cmd.Flags().Changed("state")
 			if dryRun {
-				return p.planCopy(cmd, set, keepState)
+				return p.planCopy(cmd, set, keepState, exactly(args[0], o))
 			}
-			return p.replicate(cmd.Context(), set, sessionOptions{throwaway: !keepState})
+			return p.replicate(cmd.Context(), set, sessionOptions{throwaway: !keepState, exact: exactly(args[0], o)})
 		},
 	}
 	p.opts.stateFlags(cmd.Flags())
@@ -83,8 +83,22 @@ func copyArgs(args []string, o copyOrder) (*policy.Set, error) {
 	return set, err
 }
 
+// exactly is the one reference that a copy asks for, "" if it takes what there is.
+func exactly(source string, o copyOrder) string {
+	if o.allTags {
+		return ""
+	}
+	return source
+}
+
+// absent is the failure of a copy whose source does not have what is asked for.
+func absent(source string) error {
+	return &failure{code: exitFailed, err: fmt.Errorf("source: %s is not there", source),
+		hint: "check its name; --all-tags takes every tag of the repository"}
+}
+
 // planCopy shows what a copy would do.
-func (p *program) planCopy(cmd *cobra.Command, set *policy.Set, keepState bool) error {
+func (p *program) planCopy(cmd *cobra.Command, set *policy.Set, keepState bool, exact string) error {
 	s, err := p.open(cmd.Context(), set, sessionOptions{readOnly: true, throwaway: !keepState})
 	if err != nil {
 		return err
@@ -95,6 +109,9 @@ func (p *program) planCopy(cmd *cobra.Command, set *policy.Set, keepState bool) 
 	}
 	if err != nil {
 		return err
+	}
+	if exact != "" && out.nothing() {
+		return absent(exact)
 	}
 	return p.writePlans(out)
 }

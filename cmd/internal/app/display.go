@@ -70,9 +70,9 @@ func resultLine(r transfer.Result) string {
 		names = append(names, fmt.Sprintf("%s (%s)", t.Name, t.Why))
 	}
 	if len(names) == 0 {
-		names = []string{"@" + r.Image.Root.Digest.String()}
+		names = []string{r.Image.Root.Digest.String()}
 	}
-	head := fmt.Sprintf("%s -> %s:%s", r.Image.From, r.Target, strings.Join(names, ", "))
+	head := fmt.Sprintf("%s -> %s", r.Image.From, reference(r.Target.String(), strings.Join(names, ", ")))
 	if errors.Is(r.Err, transfer.ErrInterrupted) {
 		return "stopped: " + head
 	}

@@ -66,6 +66,16 @@ type planOutput struct {
 	Jobs     []jobFailure         `json:"failedRepositories,omitempty"`
 }
 
+// nothing reports whether nothing is wanted of what was looked at.
+func (o planOutput) nothing() bool {
+	for _, one := range o.Plans {
+		if !one.Empty() || len(one.Kept) > 0 || one.InStep > 0 {
+			return false
+		}
+	}
+	return len(o.Problems)+len(o.Jobs) == 0
+}
+
 // planAll plans every job, some side by side, and keeps their order.
 func (p *program) planAll(ctx context.Context, s *session) (planOutput, error) {
 	jobs, problems, err := s.jobs(ctx)

@@ -32,6 +32,7 @@ type sessionOptions struct {
 	noTransfer bool // writes state and no registry: check, adopt
 	throwaway  bool // state and spool of its own, gone afterwards
 	only       []string
+	exact      string // the one reference that is asked for; that it is not there is a failure
 	progress   transfer.Progress
 	journal    transfer.Journal
 }

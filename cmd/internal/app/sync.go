@@ -63,6 +63,9 @@ func (p *program) replicate(ctx context.Context, set *policy.Set, o sessionOptio
 	if closing := s.close(); err == nil {
 		err = closing
 	}
+	if err == nil && o.exact != "" && len(out.Notes) > 0 {
+		err = absent(o.exact)
+	}
 	if _, ours := errors.AsType[*failure](err); ours {
 		return err // nothing was looked at
 	}
@@ -179,7 +182,7 @@ func (p *program) writeOutcome(out outcome) error {
 		count(out.Repos, "repository"), time.Duration(out.Took*float64(time.Second)).Round(10*time.Millisecond),
 		count(int(f.Copied), "tag"), f.InStep, f.Failed, f.Kept)
 	if n := len(out.Jobs); n > 0 {
-		p.printf("; %s could not be read", count(n, "repository"))
+		p.printf("; %s given up", count(n, "repository"))
 	}
 	p.printf("\n")
 	if f.BytesRead+f.BytesSent+f.BytesSaved > 0 {

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -69,7 +70,8 @@ type planOutput struct {
 // nothing reports whether nothing is wanted of what was looked at.
 func (o planOutput) nothing() bool {
 	for _, one := range o.Plans {
-		if !one.Empty() || len(one.Kept) > 0 || one.InStep > 0 {
+		kept := func(k plan.Refusal) bool { return k.Kind != plan.LeftSkipped }
+		if !one.Empty() || one.InStep > 0 || slices.ContainsFunc(one.Kept, kept) {
 			return false
 		}
 	}

@@ -63,7 +63,7 @@ func (p *program) replicate(ctx context.Context, set *policy.Set, o sessionOptio
 	if closing := s.close(); err == nil {
 		err = closing
 	}
-	if err == nil && o.exact != "" && len(out.Notes) > 0 {
+	if err == nil && o.exact != "" && out.nothing() {
 		err = absent(o.exact)
 	}
 	if _, ours := errors.AsType[*failure](err); ours {
@@ -134,6 +134,12 @@ func (p *program) runAll(ctx context.Context, s *session, show *display) (outcom
 	}
 	out.Done = err == nil && !out.Interrupted && len(out.Failures)+len(out.Jobs)+len(out.Problems) == 0
 	return out, err
+}
+
+// nothing reports whether nothing is wanted of what was looked at.
+func (o outcome) nothing() bool {
+	f := o.Figures
+	return !o.Interrupted && len(o.Problems)+len(o.Jobs)+len(o.Failures) == 0 && f.Copied+f.InStep+f.Kept+f.Failed+f.Manifests == 0
 }
 
 // idle tells of rules that were looked at whole and want nothing: most often that

@@ -201,7 +201,9 @@ func TestManifestRedirect(t *testing.T) {
 	if got, err := r.Manifest(t.Context(), "app", "v1"); err != nil || got.Digest != m.Digest {
 		t.Error(err)
 	}
-	loop := host(t, func(w http.ResponseWriter, req *http.Request) { http.Redirect(w, req, req.URL.Path, http.StatusTemporaryRedirect) })
+	loop := host(t, func(w http.ResponseWriter, req *http.Request) {
+		http.Redirect(w, req, req.URL.Path, http.StatusTemporaryRedirect)
+	})
 	_, err := loop.Head(t.Context(), "app", "v1")
 	wantKind(t, err, providers.Invalid)
 }

@@ -2,18 +2,12 @@ package replicator
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"slices"
-	"sync"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/replicator/plan"
@@ -39,8 +33,9 @@ func (r CheckReport) OK() bool { return len(r.Failures) == 0 }
 // Check looks whether every replica of job is complete and equal, believing
 // nothing that state says of the targets: each wanted tag is resolved there, and
 // everything below it is looked for; deep also reads all of it and hashes it
-// again. Nothing is written at a registry. State is told which tags are right,
-// and forgets what is not there. The error is ctx's cause, a failure of state, or
+// again. Nothing is written at a registry. State is told which tags are right
+// and which are broken, and forgets what is not there, so that the next run
+// brings it. The error is ctx's cause, a failure of state, or
 // that of a source that could not be read.
 func (e *Engine) Check(ctx context.Context, job Job, deep bool) (CheckReport, error) {
 	read, err := e.surveyWith(skeptic{e.opts.State}, nil).Read(ctx, job)
@@ -87,187 +82,112 @@ func (e *Engine) checkPlan(p plan.Plan) []Failure {
 	return list
 }
 
-// checkTarget looks at everything below the tags that have the right digest.
+// checkTarget looks at everything below and about the tags that have the right digest.
 func (e *Engine) checkTarget(ctx context.Context, f plan.Facts, p plan.Plan, deep bool, r *CheckReport) error {
 	reg, err := e.opts.Registries(p.Target.Registry)
 	if err != nil {
 		return nil // the plan says so already
 	}
-	c := &checker{e: e, reg: reg, place: p.Target, deep: deep, report: r,
-		seen: map[v1.Hash]bool{}, lost: map[v1.Hash]string{}}
-	var right []string
+	c := newChecker(reg, p.Target, deep, r)
+	v := verdicts{at: f.At, broken: map[string]state.TargetTag{}}
 	for _, found := range p.Found {
-		if found.Selection == plan.MergedSelection || found.Selection != "" && found.Selection[0] == '-' {
+		if found.Selection == plan.MergedSelection || strings.HasPrefix(found.Selection, "-") {
 			continue
 		}
-		if bad := c.manifest(ctx, found.Digest, 1); bad != "" {
-			c.fail(found.Rule, found.Tag, bad)
-			r.Right--
+		bad := c.image(ctx, found)
+		if bad.why == "" {
+			v.right = append(v.right, found.Tag)
 			continue
 		}
-		right = append(right, found.Tag)
+		c.fail(found, bad)
+		r.Right--
+		if bad.gone {
+			v.broken[found.Tag] = state.TargetTag{Name: found.Tag, Rule: found.Rule, Source: found.Source, Digest: found.Digest}
+		}
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return c.tell(ctx, f.At, right)
+	v.take(p)
+	v.gone = append(v.gone, c.missing()...)
+	return e.tell(ctx, state.Repo{Host: reg.Host(), Name: p.Target.Repo}, v)
 }
 
-// A checker looks at one target repository; each digest once.
-type checker struct {
-	e      *Engine
-	reg    providers.Registry
-	place  plan.Place
-	deep   bool
-	report *CheckReport
-
-	mu   sync.Mutex
-	seen map[v1.Hash]bool
-	lost map[v1.Hash]string // what is wrong with it
+// verdicts is what a check has to tell state of one target.
+type verdicts struct {
+	at     time.Time
+	right  []string
+	broken map[string]state.TargetTag // as they are if state does not know them; no digest: only if it does
+	gone   []v1.Hash
 }
 
-func (c *checker) fail(rule, tag, reason string) {
-	c.report.Failures = append(c.report.Failures, Failure{Rule: rule, Target: c.place, Tag: tag,
-		Kind: providers.Incomplete, Side: transfer.Target, Reason: reason, Hint: "run transship sync"})
+// take adds what the plan would do: its tags are not as they should be.
+func (v *verdicts) take(p plan.Plan) {
+	for _, img := range p.Images {
+		if len(img.Tags) == 0 && !img.Root.Here {
+			v.gone = append(v.gone, img.Root.Digest)
+		}
+		for _, t := range img.Tags {
+			row := state.TargetTag{Name: t.Name}
+			if !t.Why.Puts() {
+				row.Rule, row.Source, row.Digest = img.Rule, img.Root.Source, img.Root.Digest
+				if row.Source.Hex == "" {
+					row.Source = row.Digest
+				}
+			}
+			v.broken[t.Name] = row
+		}
+	}
 }
 
-// tell gives state what was seen: tags that are right, content that is not there.
-func (c *checker) tell(ctx context.Context, at time.Time, right []string) error {
-	repo := state.Repo{Host: c.reg.Host(), Name: c.place.Repo}
-	if len(right) > 0 && !c.e.opts.ReadOnly {
-		if err := c.e.opts.State.Verified(ctx, repo, at, right); err != nil {
+// tell gives state what was seen.
+func (e *Engine) tell(ctx context.Context, repo state.Repo, v verdicts) error {
+	if e.opts.ReadOnly {
+		return nil
+	}
+	rec := state.Record{Repo: repo}
+	if err := e.markBroken(ctx, &rec, v.broken); err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	if len(v.right) > 0 {
+		if err := e.opts.State.Verified(ctx, repo, v.at, v.right); err != nil {
 			return fmt.Errorf("state: %w", err)
 		}
 	}
-	var gone []v1.Hash
-	for d := range c.lost {
-		gone = append(gone, d)
+	if len(v.gone) > 0 {
+		if err := e.opts.State.Forget(ctx, repo, v.gone); err != nil {
+			return fmt.Errorf("state: %w", err)
+		}
 	}
-	if len(gone) == 0 || c.e.opts.ReadOnly {
-		return nil
-	}
-	slices.SortFunc(gone, func(a, b v1.Hash) int { return cmpString(a.String(), b.String()) })
-	if err := c.e.opts.State.Forget(ctx, repo, gone); err != nil {
-		return fmt.Errorf("state: %w", err)
+	if len(rec.Tags) > 0 {
+		if err := e.opts.State.Put(ctx, rec); err != nil {
+			return fmt.Errorf("state: %w", err)
+		}
 	}
 	return nil
 }
 
-// manifest looks at one manifest and what is below it; it returns what is wrong.
-// Children that are not there are no fault of an index that may be sparse: the
-// plan has judged that.
-func (c *checker) manifest(ctx context.Context, digest v1.Hash, depth int) string {
-	if c.seen[digest] || depth > providers.MaxDepth {
-		return c.lost[digest]
+// markBroken adds the rows of broken tags to rec: as state knows them, but for
+// the selection.
+func (e *Engine) markBroken(ctx context.Context, rec *state.Record, broken map[string]state.TargetTag) error {
+	if len(broken) == 0 {
+		return nil
 	}
-	c.seen[digest] = true
-	c.report.Manifests++
-	m, err := c.reg.Manifest(ctx, c.place.Repo, digest.String())
-	if err != nil {
-		return c.lose(digest, fmt.Sprintf("target: %v", err))
-	}
-	content, err := providers.Parse(m)
-	if err != nil {
-		return c.lose(digest, fmt.Sprintf("target: %v", err))
-	}
-	bad := c.blobs(ctx, content)
-	for _, child := range content.Children {
-		if _, err := c.reg.Head(ctx, c.place.Repo, child.Digest.String()); err != nil {
-			if providers.KindOf(err) != providers.NotFound {
-				bad = firstOf(bad, fmt.Sprintf("target: %v", err))
-			}
-			continue
+	for known, err := range e.opts.State.TargetTags(ctx, rec.Repo) {
+		if err != nil {
+			return err
 		}
-		bad = firstOf(bad, c.manifest(ctx, child.Digest, depth+1))
-	}
-	if bad != "" {
-		c.lost[digest] = bad
-	}
-	return bad
-}
-
-func (c *checker) lose(digest v1.Hash, why string) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lost[digest] = why
-	return why
-}
-
-// blobs looks for a manifest's blobs side by side; foreign ones may be elsewhere.
-func (c *checker) blobs(ctx context.Context, content providers.Content) string {
-	var bad string
-	var g errgroup.Group
-	g.SetLimit(8)
-	for _, d := range content.Blobs() {
-		if c.seen[d.Digest] || providers.Foreign(d) {
-			bad = firstOf(bad, c.wrong(d.Digest))
-			continue
+		if row, is := broken[known.Name]; is && (row.Digest.Hex == "" || row.Digest == known.Digest) {
+			broken[known.Name] = known
 		}
-		c.seen[d.Digest] = true
-		c.report.Blobs++
-		g.Go(func() error {
-			if why := c.blob(ctx, d); why != "" {
-				c.lose(d.Digest, why)
-			}
-			return nil
-		})
 	}
-	_ = g.Wait() // its functions never fail
-	for _, d := range content.Blobs() {
-		bad = firstOf(bad, c.wrong(d.Digest))
+	for _, row := range broken {
+		if row.Digest.Hex != "" {
+			row.Selection = plan.BrokenSelection
+			rec.Tags = append(rec.Tags, row)
+		}
 	}
-	return bad
-}
-
-func (c *checker) wrong(digest v1.Hash) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.lost[digest]
-}
-
-func (c *checker) blob(ctx context.Context, d v1.Descriptor) string {
-	if c.deep {
-		return c.rehash(ctx, d)
-	}
-	size, err := c.reg.Stat(ctx, c.place.Repo, d.Digest)
-	if err != nil {
-		return fmt.Sprintf("target: %v", err)
-	}
-	if d.Size >= 0 && size >= 0 && size != d.Size {
-		return fmt.Sprintf("target: blob %s has %d bytes, its manifest says %d", d.Digest, size, d.Size)
-	}
-	return ""
-}
-
-// rehash reads a blob and compares what it is with what it should be.
-func (c *checker) rehash(ctx context.Context, d v1.Descriptor) string {
-	body, err := c.reg.Open(ctx, c.place.Repo, d, 0)
-	if err != nil {
-		return fmt.Sprintf("target: %v", err)
-	}
-	h := sha256.New()
-	n, err := io.Copy(h, body)
-	err = errors.Join(err, body.Close())
-	c.mu.Lock()
-	c.report.Bytes += n
-	c.mu.Unlock()
-	switch got := hex.EncodeToString(h.Sum(nil)); {
-	case err != nil:
-		return fmt.Sprintf("target: read blob %s: %v", d.Digest, err)
-	case d.Digest.Algorithm == "sha256" && got != d.Digest.Hex:
-		return fmt.Sprintf("target: blob %s is damaged: its bytes hash to sha256:%s", d.Digest, got)
-	}
-	return ""
-}
-
-func cmpString(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
+	return nil
 }
 
 // A skeptic is a memory that has forgotten everything about targets.

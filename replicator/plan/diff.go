@@ -71,6 +71,8 @@ type group struct {
 	check   []string // tags that have the right digest, and state does not know them as complete
 	sure    []string // tags that state knows as complete
 	restore bool
+	broken  bool      // it was seen to be incomplete
+	held    []v1.Hash // what refers to it and is at the target
 }
 
 // groups judges each tag of the target and gathers those that share a manifest,
@@ -188,6 +190,7 @@ func (j *judge) tag(g *group, w Want) {
 		j.verified(w, known)
 	case now == right:
 		g.check = append(g.check, w.Tag)
+		g.broken = g.broken || known.Selection == BrokenSelection
 	default:
 		j.differs(g, w, now, known, ours)
 	}

@@ -309,3 +309,37 @@ func TestFallbackWithoutSubject(t *testing.T) {
 		t.Errorf("still to do: %s", w.steps(again))
 	}
 }
+
+// A new tag of an image that the target has under another one, which state does
+// not know: both are known once what refers to it is there.
+func TestNewTagBesideAForgottenOne(t *testing.T) {
+	w := newWorld(t, "v1=m1(c1) m1<s1(e b)", "app: v1=m1")
+	w.source["v2"] = w.source["v1"]
+	clear(w.ours)
+	p := Diff(w.facts())
+	if got, want := w.steps(p), "copy e; copy b; put s1; put m1 as v2; attach v1"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	w.apply(p)
+	if w.facts(); len(w.asked.Probe)+len(w.asked.Tags) > 0 {
+		t.Errorf("asked again: %+v", w.asked)
+	}
+}
+
+// A referrer that the target holds and does not list is listed, where nothing says
+// that the image is complete; once that is known nothing is asked.
+func TestReferrerThatIsNotListed(t *testing.T) {
+	for _, caps := range []providers.Tri{providers.Maybe, providers.No} {
+		w := newWorld(t, "v1=m1(c1) m1<s1(e b)", "app: v1=m1 s=s1")
+		w.caps.Referrers = caps
+		clear(w.ours)
+		p := Diff(w.facts())
+		if len(p.Images) != 1 || len(p.Images[0].Referrers) != 1 || !p.Images[0].Referrers[0].Here || !p.Images[0].Referrers[0].Fallback {
+			t.Fatalf("referrers API %v: %s", caps, w.steps(p))
+		}
+		w.apply(p)
+		if again := Diff(w.facts()); !again.Empty() || len(w.asked.Refers) > 0 {
+			t.Errorf("referrers API %v: still %s, asked %v", caps, w.steps(again), w.asked.Refers)
+		}
+	}
+}

@@ -72,6 +72,9 @@ type Target struct {
 	Ours map[string]state.TargetTag
 	// Seen has the manifests that were looked for by digest, and whether they are there.
 	Seen map[v1.Hash]bool
+	// Refers has who the target lists as referring to a subject, by its API or
+	// fallback index, where that was asked.
+	Refers map[v1.Hash][]v1.Hash
 	// Where has for each digest that state was asked about the repositories of the
 	// registry that are believed to hold it, sorted; the target itself comes first.
 	Where map[v1.Hash][]string

@@ -12,7 +12,8 @@ import (
 // image plans one group: what is below its root, what refers to it, and under
 // which tags it is put, mended or attached to.
 func (j *judge) image(g *group) {
-	t := j.tree(g.Want, g.restore || len(g.check) > 0)
+	t := j.tree(g.Want, !g.broken && (g.restore || len(g.check) > 0))
+	t.doubt = g.broken
 	img := Image{Rule: g.Rule.Name, From: g.From, Selection: g.Rule.Selection, Tags: g.puts}
 	if j.reads(g) {
 		if bad := j.root(t, g, &img); bad != nil {
@@ -28,12 +29,13 @@ func (j *judge) image(g *group) {
 		return
 	}
 	img.Referrers, img.Merged = refs.nodes, refs.merged
+	g.held = refs.held
 	j.settle(g, img)
 }
 
 // reads reports whether g's root has to be read: to put it, or to know what is below.
 func (j *judge) reads(g *group) bool {
-	if len(g.puts) > 0 {
+	if len(g.puts) > 0 || g.broken {
 		return true
 	}
 	r := g.Rule
@@ -91,8 +93,9 @@ func (j *judge) refuseGroup(g *group, bad *trouble) {
 // settle adds img to the plan, or counts its tags as in step if there is nothing
 // to do about them.
 func (j *judge) settle(g *group, img Image) {
-	whole := complete(img.Root)
-	lacks := slices.ContainsFunc(img.Referrers, func(r Node) bool { return !r.Here })
+	whole := complete(img.Root) && (img.Root.Here || !g.broken)
+	done := func(r Node) bool { return r.Here && !r.Fallback }
+	lacks := slices.ContainsFunc(img.Referrers, func(r Node) bool { return !done(r) })
 	switch {
 	case len(g.check) > 0 && !whole:
 		img.Tags = append(img.Tags, j.tags(g.check, img.Root, Mend)...)
@@ -101,10 +104,12 @@ func (j *judge) settle(g *group, img Image) {
 		for _, tag := range g.sure {
 			img.Tags = append(img.Tags, Tag{Name: tag, Why: Attach, Known: true})
 		}
-		img.Referrers = slices.DeleteFunc(img.Referrers, func(r Node) bool { return r.Here })
+		img.Referrers = slices.DeleteFunc(img.Referrers, done)
 		j.bring(img)
 		return
-	case !lacks:
+	case lacks:
+		img.Tags = append(img.Tags, j.tags(g.check, img.Root, Attach)...)
+	default:
 		j.inStep(g, img)
 	}
 	j.countInStep(g, len(g.sure))
@@ -153,6 +158,11 @@ func (j *judge) bring(img Image) {
 // the source carries, see [Merge], is at the target.
 const MergedSelection = "merged"
 
+// BrokenSelection is the selection under which state remembers a tag that was
+// seen to be incomplete at the target. What state does not say to be there, or
+// cannot be seen there, is brought again.
+const BrokenSelection = "broken"
+
 func (j *judge) found(g *group, tag string, root Node, selection string) {
 	if tag == "" {
 		return
@@ -163,6 +173,7 @@ func (j *judge) found(g *group, tag string, root Node, selection string) {
 	}
 	j.plan.Found = append(j.plan.Found, Found{
 		Rule: g.Rule.Name, Tag: tag, Source: g.Digest, Digest: digest, Selection: selection, PutAt: j.putAt(tag, digest),
+		Referrers: g.held,
 	})
 }
 

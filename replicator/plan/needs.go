@@ -12,6 +12,7 @@ import (
 type Needs struct {
 	Tags   []string  // tags of the target to resolve
 	Probe  []v1.Hash // manifests to look for at the target by digest
+	Refers []v1.Hash // subjects whose referrers the target may list
 	Locate []v1.Hash // content whose place at the target's registry state may know
 	Source map[Place]SourceNeeds
 }
@@ -27,13 +28,14 @@ type SourceNeeds struct {
 
 // Empty reports whether nothing is needed.
 func (n Needs) Empty() bool {
-	return len(n.Tags) == 0 && len(n.Probe) == 0 && len(n.Locate) == 0 && len(n.Source) == 0
+	return len(n.Tags) == 0 && len(n.Probe) == 0 && len(n.Refers) == 0 && len(n.Locate) == 0 && len(n.Source) == 0
 }
 
 // wanting collects needs, each once.
 type wanting struct {
 	tags          map[string]bool
 	probe, locate map[v1.Hash]bool
+	refers        map[v1.Hash]bool
 	source        map[Place]*sourceWanting
 }
 
@@ -44,7 +46,7 @@ type sourceWanting struct {
 
 func newWanting() *wanting {
 	return &wanting{
-		tags: map[string]bool{}, probe: map[v1.Hash]bool{}, locate: map[v1.Hash]bool{},
+		tags: map[string]bool{}, probe: map[v1.Hash]bool{}, locate: map[v1.Hash]bool{}, refers: map[v1.Hash]bool{},
 		source: map[Place]*sourceWanting{},
 	}
 }
@@ -62,7 +64,7 @@ func (w *wanting) at(p Place) *sourceWanting {
 }
 
 func (w *wanting) needs() Needs {
-	n := Needs{Tags: names(w.tags), Probe: hashes(w.probe), Locate: hashes(w.locate)}
+	n := Needs{Tags: names(w.tags), Probe: hashes(w.probe), Refers: hashes(w.refers), Locate: hashes(w.locate)}
 	for p, s := range w.source {
 		if n.Source == nil {
 			n.Source = map[Place]SourceNeeds{}

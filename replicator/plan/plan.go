@@ -58,6 +58,8 @@ type Found struct {
 	Digest    v1.Hash   `json:"digest"`
 	Selection string    `json:"selection,omitempty"`
 	PutAt     time.Time `json:"putAt,omitzero"` // when we put this digest, if state knows
+
+	Referrers []v1.Hash `json:"referrers,omitempty"` // what refers to it at the source and is at the target
 }
 
 // An Image is a manifest with everything below it and about it.
@@ -90,7 +92,7 @@ type Node struct {
 	Children     []Node  `json:"children,omitempty"` // those that are selected
 	Subject      v1.Hash `json:"subject,omitzero"`   // of a referrer; zero for one that has only a cosign tag
 	Tag          string  `json:"tag,omitempty"`      // a cosign tag under which the referrer is put, instead of its digest
-	Fallback     bool    `json:"fallback,omitempty"` // add it to its subject's fallback index too: the target lacks the referrers API
+	Fallback     bool    `json:"fallback,omitempty"` // add it to its subject's fallback index too: the target lacks the referrers API, or, of one that is Here, does not list it
 }
 
 // A Blob is a config or a layer below a Node.

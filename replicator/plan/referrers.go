@@ -16,6 +16,7 @@ type referring struct {
 	*tree
 	sure   bool // the target is known to be complete: ask only what is due
 	nodes  []Node
+	held   []v1.Hash // of the nodes, those that are at the target
 	merged []Merge
 	seen   map[v1.Hash]bool
 }
@@ -199,6 +200,12 @@ func (r *referring) referrer(e entry) (n Node, use bool, bad *trouble) {
 			Here: true, Tag: e.tag}
 		if e.tag == "" {
 			n.Subject = e.subject
+			if n.Fallback, known = r.unlisted(e); !known {
+				return Node{}, false, waiting()
+			}
+		}
+		if here {
+			r.held = append(r.held, n.Digest)
 		}
 		return n, true, nil
 	}
@@ -212,7 +219,7 @@ func (r *referring) referrer(e entry) (n Node, use bool, bad *trouble) {
 	if ok, _ := r.rule.ArtifactTypes.Match(m.ArtifactType); !ok && e.tag == "" {
 		return Node{}, false, nil
 	}
-	whole := &tree{j: r.j, src: r.src, rule: &Rule{CopyForeign: r.rule.CopyForeign}, probe: r.probe}
+	whole := &tree{j: r.j, src: r.src, rule: &Rule{CopyForeign: r.rule.CopyForeign}, probe: r.probe, doubt: r.doubt}
 	if n, bad = whole.root(e.Digest); bad != nil {
 		return Node{}, false, bad
 	}
@@ -221,6 +228,21 @@ func (r *referring) referrer(e entry) (n Node, use bool, bad *trouble) {
 		n.Subject = e.subject
 	}
 	return n, true, nil
+}
+
+// unlisted reports whether a referrer that the target holds is not listed there,
+// because whoever brought it was broken off before, or knew no fallback index. It
+// is asked where nothing says that the image is complete.
+func (r *referring) unlisted(e entry) (unlisted, known bool) {
+	t := &r.j.f.Target
+	if r.sure || t.Caps.Referrers == providers.Yes {
+		return false, true
+	}
+	list, told := t.Refers[e.subject]
+	if !told {
+		r.j.want.refers[e.subject] = true
+	}
+	return !slices.Contains(list, e.Digest), told
 }
 
 // lists reports whether the target needs the fallback index to list e: it lacks
@@ -236,9 +258,18 @@ func (r *referring) lists(e entry, m Manifest) bool {
 // else under e's tag which the rule does not overwrite.
 func (r *referring) atTarget(e entry) (here, known, keep bool) {
 	if e.tag == "" {
-		here, known = r.j.present(e.Digest, r.probe, false)
+		here, known = r.j.present(e.Digest, r.probe, r.doubt)
 		return here, known, false
 	}
+	here, known, keep = r.tagAtTarget(e)
+	if here && r.doubt {
+		here = r.j.holds(e.Digest)
+		_, known = r.j.f.Target.Where[e.Digest]
+	}
+	return here, known, keep
+}
+
+func (r *referring) tagAtTarget(e entry) (here, known, keep bool) {
 	t := &r.j.f.Target
 	ours := t.Ours[e.tag]
 	now, named := t.Tags[e.tag]
@@ -258,7 +289,7 @@ func (r *referring) atTarget(e entry) (here, known, keep bool) {
 // that it was right, or, of an image that is complete, that the target holds it.
 func (r *referring) believed(e entry, ours state.TargetTag) (here, known, keep bool) {
 	t := &r.j.f.Target
-	if ours.Digest == e.Digest && !r.tagDue(e, ours) {
+	if ours.Digest == e.Digest && !r.doubt && !r.tagDue(e, ours) {
 		return true, true, false
 	}
 	if _, failed := t.Failed[e.tag]; failed {

@@ -39,7 +39,8 @@ type tree struct {
 	j     *judge
 	src   *Source
 	rule  *Rule
-	probe bool // what state says of manifests at the target is not enough
+	probe bool // what state says of manifests at the target does not count: they are looked for
+	doubt bool // what state says to be there is looked for too
 	nodes int
 }
 
@@ -159,7 +160,7 @@ func (t *tree) here(n *Node, unguarded bool) *trouble {
 			return nil
 		}
 	}
-	here, known := t.j.present(n.Digest, t.probe, unguarded)
+	here, known := t.j.present(n.Digest, t.probe, unguarded || t.doubt)
 	if !known {
 		return waiting()
 	}

@@ -32,7 +32,8 @@ type world struct {
 	referrers map[v1.Hash][]v1.Descriptor
 	repos     map[string]*repoModel
 	ours      map[string]state.TargetTag
-	forgotten bool // state knows nothing
+	listed    map[v1.Hash][]v1.Hash // by subject, in the target's fallback indexes
+	forgotten bool                  // state knows nothing
 	rule      *Rule
 	caps      providers.Caps
 	at        time.Time
@@ -49,9 +50,10 @@ func newWorld(t *testing.T, source, target string) *world {
 	w := &world{
 		t: t, names: map[v1.Hash]string{}, manifests: map[v1.Hash]Manifest{}, source: map[string]v1.Hash{},
 		referrers: map[v1.Hash][]v1.Descriptor{}, repos: map[string]*repoModel{}, ours: map[string]state.TargetTag{},
-		rule: &Rule{Name: "r", Referrers: true, Recheck: time.Hour, VerifyEvery: 24 * time.Hour},
-		caps: providers.Caps{SparseIndex: providers.No, Referrers: providers.Yes},
-		at:   time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC),
+		listed: map[v1.Hash][]v1.Hash{},
+		rule:   &Rule{Name: "r", Referrers: true, Recheck: time.Hour, VerifyEvery: 24 * time.Hour},
+		caps:   providers.Caps{SparseIndex: providers.No, Referrers: providers.Yes},
+		at:     time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC),
 	}
 	w.source = w.parse(source)
 	w.repo("app")
@@ -196,7 +198,7 @@ func (w *world) facts() Facts {
 		Referrers: map[v1.Hash][]v1.Descriptor{}, Checked: map[v1.Hash]time.Time{}, Failed: map[string]Failure{}}
 	f := Facts{At: w.at, Sources: map[Place]*Source{from: src}, Target: Target{
 		Place: at, Caps: w.caps, Listed: true, Tags: map[string]v1.Hash{}, Ghosts: map[string]bool{},
-		Ours: w.ours, Seen: map[v1.Hash]bool{}, Where: map[v1.Hash][]string{}, Failed: map[string]Failure{},
+		Ours: w.ours, Refers: map[v1.Hash][]v1.Hash{}, Seen: map[v1.Hash]bool{}, Where: map[v1.Hash][]string{}, Failed: map[string]Failure{},
 	}}
 	if w.forgotten {
 		f.Target.Ours = nil
@@ -245,6 +247,10 @@ func (w *world) answer(f *Facts, src *Source, n Needs) {
 			}
 		}
 	}
+	for _, d := range n.Refers {
+		f.Target.Refers[d] = w.listed[d]
+	}
+	w.asked.Refers = append(w.asked.Refers, n.Refers...)
 	s := n.Source[src.Place]
 	for _, tag := range slices.Concat(s.Read, s.Resolve) {
 		src.Tags[tag] = w.source[tag]
@@ -296,6 +302,9 @@ func (w *world) apply(p Plan) {
 				}
 			}
 			app.has[n.Digest] = true
+			if n.Fallback {
+				w.listed[n.Subject] = append(w.listed[n.Subject], n.Digest)
+			}
 			if n.Tag != "" {
 				app.tags[n.Tag] = n.Digest
 			}

@@ -95,7 +95,7 @@ const maxRounds = 100
 func (t *target) begin() {
 	t.facts = plan.Facts{At: t.at, Hints: t.job.Hints, Sources: map[plan.Place]*plan.Source{}, Target: plan.Target{
 		Place: t.place, Caps: t.caps, Absent: t.absent, Listed: t.whole, Tags: t.tags, Ours: t.ours,
-		Ghosts: map[string]bool{}, Seen: map[v1.Hash]bool{}, Where: map[v1.Hash][]string{}, Failed: map[string]plan.Failure{},
+		Ghosts: map[string]bool{}, Seen: map[v1.Hash]bool{}, Refers: map[v1.Hash][]v1.Hash{}, Where: map[v1.Hash][]string{}, Failed: map[string]plan.Failure{},
 	}}
 	for _, l := range t.links {
 		src := t.sources[l.From]
@@ -142,6 +142,9 @@ func (t *target) round(ctx context.Context, n plan.Needs) error {
 	}
 	for _, digest := range n.Probe {
 		g.Go(func() error { return a.probe(digest) })
+	}
+	for _, subject := range n.Refers {
+		g.Go(func() error { return a.refers(subject) })
 	}
 	for from, need := range n.Source {
 		a.source(t.facts.Sources[from], t.sources[from], need)

@@ -53,6 +53,15 @@ func (w *work) list(ctx context.Context, n plan.Node, lists *fallbacks) error {
 	return nil
 }
 
+// relist notes a referrer that the target holds and does not list for its
+// subject's fallback index.
+func (w *work) relist(ctx context.Context, n plan.Node, lists *fallbacks) error {
+	if !n.Fallback || n.Subject.Hex == "" {
+		return nil
+	}
+	return w.list(ctx, n, lists)
+}
+
 func (w *work) mergeAll(ctx context.Context, lists fallbacks) error {
 	for _, subject := range lists.subjects {
 		if err := w.merge(ctx, subject, lists.of[subject]); err != nil {

@@ -38,7 +38,7 @@ type host struct {
 	trips   *trips
 
 	mu       sync.Mutex
-	held     map[spot]plan.Have   // seen to be there, and how it came
+	held     map[spot]arrival     // seen to be there
 	origin   map[v1.Hash]*landing // where a blob first arrived: the one repository to mount it from
 	bringing map[spot]*flight     // blobs on their way to a repository
 	sending  map[v1.Hash]*flight  // blobs on their way to the host
@@ -62,7 +62,7 @@ func (t *Transfer) hostOf(reg providers.Registry) *host {
 		h = &host{
 			name: reg.Host(), slots: make(chan struct{}, t.opts.Width), streams: make(chan struct{}, 1),
 			trips: newTrips(reg.Host(), t.opts.Now),
-			held:  map[spot]plan.Have{}, origin: map[v1.Hash]*landing{},
+			held:  map[spot]arrival{}, origin: map[v1.Hash]*landing{},
 			bringing: map[spot]*flight{}, sending: map[v1.Hash]*flight{}, putting: map[spot]*flight{},
 			merging: map[spot]*flight{}, refused: map[pair]time.Time{}, misses: map[pair]bool{},
 			uploads: map[spot]*providers.Session{}, told: map[string]bool{},
@@ -143,17 +143,32 @@ func (t *Transfer) warn(what string, err error) {
 	}
 }
 
+// An arrival is how and when content came to a repository.
+type arrival struct {
+	how plan.Have
+	at  time.Time
+}
+
+// holds reports whether digest is known to be in w's repository, by a caller that
+// holds mu: it was seen there since the plan's survey. What came before that is in
+// the plan; if it is not, it has gone since.
+func (h *host) holds(w *work, digest v1.Hash) bool {
+	a, seen := h.held[spot{w.to.repo, digest}]
+	return seen && !a.at.Before(w.plan.At)
+}
+
 // mountedTo reports whether digest came to at by a mount.
 func (h *host) mountedTo(at spot) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.held[at] == plan.Mount
+	return h.held[at].how == plan.Mount
 }
 
 // A landing is where a blob first arrived in this process, and by whom.
 type landing struct {
 	repo  string
 	by    *work
+	at    time.Time
 	named bool          // a manifest that names it has been put
 	open  chan struct{} // closed when named, or when by has come to its end
 	shut  bool
@@ -166,7 +181,8 @@ func (h *host) landed(w *work, digest v1.Hash, how plan.Have) {
 	if len(h.held) > mostFacts {
 		clear(h.held)
 	}
-	h.held[spot{w.to.repo, digest}] = how
+	now := w.t.opts.Now()
+	h.held[spot{w.to.repo, digest}] = arrival{how, now}
 	if h.origin[digest] != nil {
 		return
 	}
@@ -177,7 +193,7 @@ func (h *host) landed(w *work, digest v1.Hash, how plan.Have) {
 			}
 		}
 	}
-	h.origin[digest] = &landing{repo: w.to.repo, by: w, open: make(chan struct{})}
+	h.origin[digest] = &landing{repo: w.to.repo, by: w, at: now, open: make(chan struct{})}
 	w.mine = append(w.mine, digest)
 }
 

@@ -144,6 +144,9 @@ func (w *work) referrers(ctx context.Context) error {
 	for _, n := range w.img.Referrers {
 		if n.Here {
 			w.have(n.Digest, n.Size)
+			if err := w.relist(ctx, n, &lists); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := w.children(ctx, n); err != nil {
@@ -185,18 +188,27 @@ func (w *work) root(ctx context.Context) error {
 		_, err := w.putDigest(ctx, n)
 		return err
 	}
+	var conflict error
 	for _, tag := range w.img.Tags {
 		if !tag.Why.Puts() {
 			w.right(tag)
 			continue
 		}
-		if _, err := w.putNode(ctx, n, tag.Name); err != nil {
+		_, err := w.putNode(ctx, n, tag.Name)
+		switch {
+		case err == nil:
+			w.tagged(tag)
+			w.have(n.Digest, n.Size)
+		case providers.KindOf(err) == providers.Conflict:
+			conflict = cmp.Or(conflict, err) // a name that cannot be moved is no reason to leave others
+		default:
 			return err
 		}
-		w.tagged(tag)
 	}
-	w.have(n.Digest, n.Size)
-	return nil
+	if conflict == nil {
+		w.have(n.Digest, n.Size)
+	}
+	return conflict
 }
 
 // first keeps the first error that it is given.

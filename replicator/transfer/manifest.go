@@ -15,7 +15,7 @@ import (
 func (w *work) putDigest(ctx context.Context, n plan.Node) (listed bool, err error) {
 	h, at := w.to.host, spot{w.to.repo, n.Digest}
 	for {
-		f, lead := join(&h.mu, h.putting, at, w, func() bool { return h.held[at] != "" })
+		f, lead := join(&h.mu, h.putting, at, w, func() bool { return h.holds(w, n.Digest) })
 		if f == nil {
 			break
 		}
@@ -103,7 +103,7 @@ func subjectOf(m providers.Manifest) v1.Hash {
 func (w *work) arrived(n plan.Node, ref string) {
 	h := w.to.host
 	h.mu.Lock()
-	h.held[spot{w.to.repo, n.Digest}] = plan.Upload
+	h.held[spot{w.to.repo, n.Digest}] = arrival{plan.Upload, w.t.opts.Now()}
 	h.mu.Unlock()
 	var names []v1.Hash
 	for _, b := range n.Blobs {

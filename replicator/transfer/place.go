@@ -17,7 +17,7 @@ import (
 func (w *work) place(ctx context.Context, b plan.Blob) error {
 	h, at := w.to.host, spot{w.to.repo, b.Digest}
 	for {
-		f, lead := join(&h.mu, h.bringing, at, w, func() bool { return b.Have == plan.Here || h.held[at] != "" })
+		f, lead := join(&h.mu, h.bringing, at, w, func() bool { return b.Have == plan.Here || h.holds(w, b.Digest) })
 		if f == nil {
 			w.found(b)
 			return nil
@@ -126,7 +126,10 @@ func (w *work) mountLanded(ctx context.Context, b plan.Blob, l *landing) (plan.H
 	if mounted || err != nil {
 		return plan.Mount, err
 	}
-	if w.to.host.wasNamed(l) || !w.to.caps.MountNeedsManifest {
+	switch {
+	case l.at.Before(w.plan.At):
+		w.doubt(ctx, l.repo, b.Digest) // it may have gone since
+	case w.to.host.wasNamed(l) || !w.to.caps.MountNeedsManifest:
 		w.refuse(ctx, l.repo)
 	}
 	return plan.Upload, w.upload(ctx, b, s)

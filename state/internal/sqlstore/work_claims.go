@@ -75,6 +75,9 @@ func (s *Store) take(ctx context.Context, id int64) (c *state.Claim, err error) 
 			return err
 		}
 		r := &rows[0]
+		if r.running && s.orphaned(id) {
+			r.release()
+		}
 		if r.running || !r.pending() || r.notBefore > micros(now) {
 			return nil
 		}
@@ -88,6 +91,20 @@ func (s *Store) take(ctx context.Context, id int64) (c *state.Claim, err error) 
 	}
 	s.held[c] = h
 	return c, nil
+}
+
+// orphaned reports whether a running row whose lock we have is nobody's: its
+// process died, or a Take was called off while its commit was under way.
+func (s *Store) orphaned(id int64) bool {
+	if s.e.Claims == nil {
+		return false // one process, whose runs are all in held
+	}
+	for _, h := range s.held {
+		if h.id == id {
+			return false
+		}
+	}
+	return true
 }
 
 // Done implements state.Work.

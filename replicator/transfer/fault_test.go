@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -539,4 +540,45 @@ func TestUnnamedSubjectTeachesNothing(t *testing.T) {
 	if yes, told := learned[providers.CapReferrers]; err != nil || told {
 		t.Errorf("learned that the referrers API is there: %v, %v", yes, err)
 	}
+}
+
+// A blob that is damaged at the source is read twice in a run, however many images
+// name it, and looked at again in the next.
+func TestDamagedBlobIsReadTwice(t *testing.T) {
+	now := time.Now()
+	w := newWorld(t, 2, func(w *world) {
+		w.opts.Width = 1
+		w.opts.Now = func() time.Time { return now }
+	})
+	layer := content.Layer("damaged", 300<<10)
+	var corpus content.Corpus
+	for i := range 6 {
+		name := fmt.Sprintf("image %d", i)
+		corpus = append(corpus, content.Entry{Repo: "app", Manifest: content.Image(name, []content.Blob{layer}), Tags: []string{fmt.Sprintf("v%d", i)}})
+	}
+	plans := w.load(corpus)
+	if err := w.source.CorruptBlob(layer.Digest, 5); err != nil {
+		t.Fatal(err)
+	}
+	for i := range plans {
+		plans[i].At = now
+	}
+	for _, r := range w.run(plans) {
+		if providers.KindOf(r.Err) != providers.Invalid || r.Side != Source || providers.HintOf(r.Err) == "" {
+			t.Errorf("%s: %v", r.Target, r.Err)
+		}
+	}
+	// Two targets may come to their second reads one after the other.
+	if n := w.source.Counts().Digests[layer.Digest.String()].Reads; n > 3 {
+		t.Errorf("it left the source %d times", n)
+	}
+	if err := w.source.MendBlob(layer.Digest); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Minute)
+	for i := range plans {
+		plans[i].At = now
+	}
+	w.mustAll(w.run(plans))
+	w.verify(plans)
 }

@@ -93,6 +93,7 @@ type Transfer struct {
 	spool *spool.Spool
 	waits waits
 	read  *ledger
+	bad   damaged
 
 	mu    sync.Mutex
 	hosts map[string]*host

@@ -22,6 +22,9 @@ const largeUpload = 64 << 20
 // Wrong bytes from the source are read afresh once; bytes that had to make room
 // in the spool, or never fit, go past it.
 func (w *work) upload(ctx context.Context, b plan.Blob, s *providers.Session) error {
+	if err := w.t.bad.of(w, b.Digest); err != nil {
+		return err
+	}
 	if b.Size < 0 {
 		size, err := w.from.Stat(ctx, w.img.From.Repo, b.Digest)
 		if err != nil {
@@ -44,7 +47,11 @@ func (w *work) upload(ctx context.Context, b plan.Blob, s *providers.Session) er
 		s, err = w.stream(ctx, o, s)
 	}
 	w.settle(ctx, b.Descriptor, s, err)
-	return named(err, o)
+	wrong := wrongBytes(err)
+	if err = named(err, o); wrong {
+		w.t.bad.note(w, b.Digest, err)
+	}
+	return err
 }
 
 // send uploads through the spool. It returns the session to go on from.

@@ -3,6 +3,7 @@ package replicator
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -101,12 +102,24 @@ func (l *ledger) note(r transfer.Result) {
 	}
 	l.failed[source] = true
 	for _, tag := range tagsOf(r.Image) {
+		if fine(tag, r) {
+			continue
+		}
 		l.late = append(l.late, late{
 			from: r.Image.From, pushed: tag.Pushed, interrupted: errors.Is(r.Err, transfer.ErrInterrupted),
 			Failure: Failure{Rule: r.Image.Rule, Target: r.Target, Tag: tag.Name, Kind: providers.KindOf(r.Err),
 				Side: r.Side, Reason: r.Err.Error(), Hint: providers.HintOf(r.Err)},
 		})
 	}
+}
+
+// fine reports whether a tag of an image that failed is as it should be: it was
+// put, or was right already and another one cannot be moved.
+func fine(tag plan.Tag, r transfer.Result) bool {
+	if slices.ContainsFunc(r.Put, func(t state.TargetTag) bool { return t.Name == tag.Name }) {
+		return true
+	}
+	return !tag.Why.Puts() && tag.Why != "" && providers.KindOf(r.Err) == providers.Conflict
 }
 
 // tagsOf returns an image's tags, or its digest as one if it has none.

@@ -37,10 +37,13 @@ type world struct {
 	dir     string            // of the process at work
 	skew    time.Duration     // how far its clock is ahead
 
-	client func(name string, o *oci.Options)   // changes clients, may be nil
-	tune   func(o *replicator.Options)         // changes engines, may be nil
-	before map[string]func(*http.Request, registrytest.Class) *registrytest.Fault
+	client func(name string, o *oci.Options) // changes clients, may be nil
+	tune   func(o *replicator.Options)       // changes engines, may be nil
 	logs   *logs
+
+	// hook sees every request of every server before it is served, may be nil. It
+	// is set while no process runs, and called from many goroutines.
+	hook func(name string, r *http.Request, class registrytest.Class) *registrytest.Fault
 }
 
 const everything = `
@@ -54,7 +57,7 @@ rules:
 func newWorld(t testing.TB, targets ...string) *world {
 	t.Helper()
 	w := &world{t: t, targets: targets, servers: map[string]*registrytest.Server{}, secrets: map[string]string{},
-		dir: t.TempDir(), before: map[string]func(*http.Request, registrytest.Class) *registrytest.Fault{}, logs: &logs{}}
+		dir: t.TempDir(), logs: &logs{}}
 	var to []string
 	for _, name := range targets {
 		to = append(to, "{registry: "+name+"}")
@@ -63,8 +66,45 @@ func newWorld(t testing.TB, targets ...string) *world {
 	for _, name := range append([]string{"src"}, targets...) {
 		w.servers[name] = registrytest.New(t, registrytest.Options{})
 		w.secrets[name] = "password-of-" + name
+		w.servers[name].Before(func(r *http.Request, class registrytest.Class) *registrytest.Fault {
+			w.credentials(name, r)
+			if w.hook == nil {
+				return nil
+			}
+			return w.hook(name, r, class)
+		})
 	}
 	return w
+}
+
+// credentials fails the test if a request shows a credential where it does not
+// belong (I7): another registry's anywhere, and any at all at a storage host.
+func (w *world) credentials(name string, r *http.Request) {
+	authorization := r.Header.Get("Authorization")
+	if authorization != "" && r.Host == w.servers[name].StorageHost() {
+		w.t.Errorf("I7: the storage host of %s was sent a credential: %s %s", name, r.Method, r.URL.Path)
+	}
+	user, password, basic := r.BasicAuth()
+	if basic && (user != name || password != w.secrets[name]) {
+		w.t.Errorf("I7: %s was sent the credential of %s", name, user)
+	}
+	for other, secret := range w.secrets {
+		if strings.Contains(authorization+r.URL.String(), secret) {
+			w.t.Errorf("I7: %s was sent the password of %s in the clear: %s", name, other, r.Method)
+		}
+	}
+}
+
+// secretive fails the test if a password is in the logs or in text (I7).
+func (w *world) secretive(text ...string) {
+	w.t.Helper()
+	for _, s := range append(text, w.logs.String()) {
+		for name, secret := range w.secrets {
+			if strings.Contains(s, secret) {
+				w.t.Errorf("I7: the password of %s is in what is told", name)
+			}
+		}
+	}
 }
 
 func (w *world) src() *registrytest.Server { return w.servers["src"] }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/transship/transship/state/statetest/needs"
 )
 
 var update = flag.Bool("update", false, "write the goldens anew")
@@ -42,9 +44,25 @@ func TestMain(m *testing.M) {
 //	fill FILE...                     replace $VARIABLES in files
 //	appears FILE TEXT                wait until a file holds a text
 //	grow FILE BYTES TEXT             append TEXT until the file is so large
-func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:   "testdata/script",
+func TestScripts(t *testing.T) { testscript.Run(t, params("testdata/script")) }
+
+// TestDisks runs testdata/disk, whose scripts mount small disks of their own.
+func TestDisks(t *testing.T) {
+	unshare := needs.Tool(t, "unshare")
+	out, err := exec.Command(unshare, "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt").CombinedOutput()
+	switch {
+	case err == nil:
+		testscript.Run(t, params("testdata/disk"))
+	case os.Getenv("CI") == "true":
+		t.Fatalf("needs to mount in a namespace of its own, as root or with user namespaces: %v: %s", err, out)
+	default:
+		t.Skipf("needs to mount in a namespace of its own, as root or with user namespaces: %v: %s", err, out)
+	}
+}
+
+func params(dir string) testscript.Params {
+	return testscript.Params{
+		Dir:   dir,
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"registry": cmdRegistry, "quirk": cmdQuirk, "push": cmdPush, "damage": cmdDamage, "moves": cmdMoves,
@@ -53,7 +71,7 @@ func TestScripts(t *testing.T) {
 			"exits": cmdExits, "fill": cmdFill, "appears": cmdAppears, "grow": cmdGrow,
 		},
 		UpdateScripts: *update,
-	})
+	}
 }
 
 // setup gives a script a home of its own, so that nobody's credentials, state or

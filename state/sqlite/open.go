@@ -57,7 +57,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	}
 	s, err := open(ctx, path, o)
 	if err != nil {
-		return nil, explainOpen(path, err)
+		return nil, explainOpen(path, o.ReadOnly, err)
 	}
 	return s, nil
 }

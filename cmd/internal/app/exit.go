@@ -46,6 +46,20 @@ func usage(hint, format string, args ...any) error {
 // errInterrupted is the cause of a context that a second Ctrl-C ended.
 var errInterrupted = errors.New("interrupted")
 
+// What could not be opened, for advice about its flag.
+var (
+	errState = errors.New("state cannot be opened")
+	errSpool = errors.New("the spool cannot be opened")
+)
+
+// An aspect is an error that is also what, which its text does not tell.
+type aspect struct {
+	error
+	what error
+}
+
+func (a aspect) Unwrap() []error { return []error{a.error, a.what} }
+
 // conclude prints err as a person wants to read it and returns its exit code.
 func conclude(w io.Writer, err error) int {
 	if err == nil {
@@ -95,6 +109,10 @@ func advice(err error) string {
 		return "run the newer transship, or give this one a state of its own: --state PATH"
 	case errors.Is(err, state.ErrFull):
 		return "free some disk, or put the state elsewhere: --state PATH"
+	case errors.Is(err, errSpool):
+		return "name a folder that can be written: --spool-dir FOLDER"
+	case errors.Is(err, errState):
+		return "name a file that can be written: --state FILE"
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return "run the same command again: it goes on where it stopped"
 	}

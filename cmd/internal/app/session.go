@@ -39,7 +39,7 @@ type sessionOptions struct {
 
 // load reads the policy that the flags name.
 func (p *program) load() (*policy.Set, error) {
-	set, err := policy.Load(p.opts.Config...)
+	set, err := readPolicy(p.opts.Config)
 	if err == nil {
 		return set, nil
 	}
@@ -74,7 +74,7 @@ func (p *program) open(ctx context.Context, set *policy.Set, o sessionOptions) (
 	}
 	store, err := s.openState(ctx, statePath, o)
 	if err != nil {
-		return nil, err
+		return nil, aspect{err, errState}
 	}
 	s.state = store
 	s.closers = append(s.closers, store.Close)
@@ -88,7 +88,7 @@ func (p *program) open(ctx context.Context, set *policy.Set, o sessionOptions) (
 		},
 	})
 	if err != nil {
-		return nil, err
+		return nil, aspect{err, errSpool} // nothing else of an engine is opened
 	}
 	s.closers = append(s.closers, s.Engine.Close)
 	return s, nil

@@ -61,14 +61,16 @@ func (p *program) readReport(ctx context.Context, rule string, limit int) (repor
 	}
 	defer store.Close()
 	var r report
-	if r.Passes, err = store.Passes(ctx, rule, limit); err != nil {
-		return r, err
+	if r.Passes, err = store.Passes(ctx, rule, limit); err == nil {
+		r.Standings, err = store.Standings(ctx, rule)
 	}
-	if r.Standings, err = store.Standings(ctx, rule); err != nil {
-		return r, err
+	if err == nil {
+		r.Items, err = store.Items(ctx, rule, limit)
 	}
-	r.Items, err = store.Items(ctx, rule, limit)
-	return r, err
+	if err != nil {
+		return r, fmt.Errorf("state: %w", err)
+	}
+	return r, nil
 }
 
 func (p *program) writeReport(r report) error {

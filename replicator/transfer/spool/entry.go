@@ -143,7 +143,7 @@ func diskError(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("%w: %w", ErrNoRoom, err)
+		return fmt.Errorf("%w: %w; free some of it, or name another folder for the spool", ErrNoRoom, err)
 	}
 	return fmt.Errorf("%w: %w", ErrDisk, err)
 }

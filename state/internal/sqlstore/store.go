@@ -103,5 +103,5 @@ func (s *Store) fail(ctx context.Context, op string, err error) error {
 	default:
 		err = s.e.Explain(err)
 	}
-	return fmt.Errorf("state: %s: %w", op, err)
+	return fmt.Errorf("%s: %w", op, err)
 }

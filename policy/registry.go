@@ -15,7 +15,8 @@ type Registry struct {
 	// distribution spec) or layout (OCI image layouts on disk). Default: inferred
 	// from the host.
 	Provider string `json:"provider,omitempty" policy:"provider"`
-	// The folder of a layout; each repository is a folder below it.
+	// The folder of a layout; each repository is a folder below it. Like all paths
+	// here, it is relative to the folder in which transship runs.
 	Path string `json:"path,omitempty"`
 	// Speak http instead of https. Needed for an http:// host.
 	PlainHTTP bool `json:"plainHTTP,omitempty"`

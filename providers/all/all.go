@@ -16,10 +16,16 @@ import (
 	"github.com/transship/transship/providers/oci"
 )
 
-// providersByName are the constructors. Each takes of the options what it has a use for.
-var providersByName = map[string]func(Options) (providers.Registry, error){
-	"layout": openLayout,
-	"oci":    openOCI,
+// A provider is how it is opened, and what is known of it before it is. A
+// constructor takes of the options what it has a use for.
+type provider struct {
+	open      func(Options) (providers.Registry, error)
+	pushTimes bool // its Caps say PushTimes
+}
+
+var providersByName = map[string]provider{
+	"layout": {open: openLayout},
+	"oci":    {open: openOCI},
 }
 
 // Options say how to open a registry, whichever provider it has. Zero values
@@ -66,15 +72,19 @@ type (
 // Names lists the providers, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(providersByName)) }
 
+// PushTimes reports whether registries of the named provider tell when a digest
+// was pushed; an unknown name tells nothing.
+func PushTimes(name string) bool { return providersByName[name].pushTimes }
+
 // Open opens a registry of the named provider. It connects to nobody yet. The
 // caller closes it.
 func Open(name string, o Options) (providers.Registry, error) {
-	open, ok := providersByName[name]
+	p, ok := providersByName[name]
 	if !ok {
 		return nil, &providers.Error{Kind: providers.Invalid, Op: "open registry", Ref: o.Host,
 			Hint: "use one of " + strings.Join(Names(), ", "), Err: fmt.Errorf("no provider %q", name)}
 	}
-	return open(o)
+	return p.open(o)
 }
 
 func openOCI(o Options) (providers.Registry, error) {

@@ -20,6 +20,9 @@ func TestOpen(t *testing.T) {
 		if caps, err := r.Caps(t.Context()); err != nil || caps.Mount != providers.Yes {
 			t.Errorf("%s: %+v, %v", name, caps, err)
 		}
+		if caps, err := r.Caps(t.Context()); err != nil || caps.PushTimes != PushTimes(name) {
+			t.Errorf("%s: push times %v, and before it was opened %v; %v", name, caps.PushTimes, PushTimes(name), err)
+		}
 		if err := r.Close(); err != nil {
 			t.Errorf("close %s: %v", name, err)
 		}

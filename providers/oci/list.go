@@ -51,7 +51,7 @@ func noCatalog(err error) error {
 		is.Hint = "the host has no catalog: name the repositories in the rule, in from.repositories.include"
 	case e.Kind == providers.Denied && e.Status == http.StatusUnauthorized:
 		is.Hint = "check the credentials of this registry; if they are right, they may not list: name the repositories in the rule"
-	case e.Kind == providers.Denied:
+	case e.Kind == providers.Denied && e.Status == http.StatusForbidden:
 		is.Hint = "listing repositories needs a permission of its own: grant it, or name the repositories in the rule"
 	default:
 		return err

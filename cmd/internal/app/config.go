@@ -73,6 +73,7 @@ type verdict struct {
 	Registries int             `json:"registries"`
 	Rules      int             `json:"rules"`
 	Problems   policy.Problems `json:"problems,omitempty"`
+	Warnings   policy.Problems `json:"warnings,omitempty"` // allowed, and probably not meant
 }
 
 func (p *program) configValidateCmd() *cobra.Command {
@@ -81,14 +82,15 @@ func (p *program) configValidateCmd() *cobra.Command {
 		Use:   "validate [FILE...]",
 		Short: "Check policy files, and print every mistake with its place",
 		Long: `Validate reads the files or folders (default: --config) as sync would, and asks no
-registry. With --secrets it also looks whether each environment variable and file
-that a credential refers to is there; values are never printed.`,
+registry. What is allowed and probably not meant is a warning. With --secrets it
+also looks whether each environment variable and file that a credential refers to
+is there; values are never printed.`,
 		Example: "  transship config validate\n  transship config validate --secrets policies/\n  transship config validate -o json a.yaml b.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = p.opts.Config
 			}
-			set, err := policy.Load(args...)
+			set, err := readPolicy(args)
 			if err == nil && secrets {
 				err = set.CheckSecrets()
 			}
@@ -97,6 +99,9 @@ that a credential refers to is there; values are never printed.`,
 			}
 			if err != nil {
 				return err
+			}
+			for _, w := range set.Warnings() {
+				fmt.Fprintf(p.stderr, "warning: %s\n", w)
 			}
 			p.printf("%s: %s, %s: no mistakes\n", strings.Join(args, ", "), count(len(set.Registries), "registry"), count(len(set.Rules), "rule"))
 			return nil
@@ -110,7 +115,7 @@ that a credential refers to is there; values are never printed.`,
 func (p *program) jsonVerdict(set *policy.Set, err error) error {
 	v := verdict{Valid: err == nil}
 	if err == nil {
-		v.Registries, v.Rules = len(set.Registries), len(set.Rules)
+		v.Registries, v.Rules, v.Warnings = len(set.Registries), len(set.Rules), set.Warnings()
 		return p.writeJSON(v)
 	}
 	problems, ok := err.(policy.Problems)

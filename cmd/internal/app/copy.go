@@ -73,6 +73,9 @@ func copyArgs(args []string, o copyOrder) (*policy.Set, error) {
 		}
 		to = append(to, t)
 	}
+	if o.mode != "" && len(o.platforms) == 0 {
+		return nil, usage("add --platform OS/ARCH, or leave out --mode", "--mode goes with --platform")
+	}
 	if o.mode == "" && len(o.platforms) > 0 {
 		o.mode = policy.Rewrite
 	}

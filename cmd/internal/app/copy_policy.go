@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -17,6 +18,11 @@ type place struct {
 	digest   string
 }
 
+// same reports whether both are one place.
+func (p place) same(o place) bool {
+	return p.registry.Endpoint() == o.registry.Endpoint() && p.repo == o.repo && p.tag == o.tag && p.digest == o.digest
+}
+
 // copyHelp tells how the ends of a copy are written.
 const copyHelp = `A reference is HOST/REPOSITORY[:TAG|@DIGEST]; without a host it is Docker Hub's.
 http://HOST/... speaks plain http. layout:FOLDER/REPOSITORY[:TAG] is an OCI image
@@ -29,6 +35,9 @@ func parsePlace(arg string) (place, error) {
 	}
 	bare, plain := strings.CutPrefix(arg, "http://")
 	bare = strings.TrimPrefix(bare, "https://")
+	if err := isReference(bare, bare != arg); err != nil {
+		return place{}, err
+	}
 	ref, err := name.ParseReference(bare, name.WeakValidation, name.WithDefaultTag(""))
 	if err != nil {
 		return place{}, usage("transship copy --help", "%q is no reference: %v", arg, err)
@@ -44,6 +53,21 @@ func parsePlace(arg string) (place, error) {
 	}
 	p.tag = ref.Identifier()
 	return p, nil
+}
+
+// isReference refuses what would be read as another reference than was meant: a
+// host alone, which would be a repository of Docker Hub's. An address with
+// credentials is not printed.
+func isReference(bare string, url bool) error {
+	host, _, hasRepo := strings.Cut(bare, "/")
+	if user, _, found := strings.Cut(host, "@"); found && hasRepo && user != "" {
+		return usage("docker login, or a policy with auth", "a reference holds no user name or password")
+	}
+	name, _, hasPort := strings.Cut(host, ":")
+	if !hasRepo && (url || strings.Contains(name, ".") || hasPort && name == "localhost") {
+		return usage(host+"/REPOSITORY", "%q names a host and no repository", host)
+	}
+	return nil
 }
 
 func parseLayoutPlace(arg, path string) (place, error) {
@@ -90,7 +114,10 @@ func copySet(from place, to []place, o copyOrder) (*policy.Set, error) {
 	if o.noReferrers {
 		rule.Referrers.Enabled = new(bool)
 	}
-	for _, t := range to {
+	for i, t := range to {
+		if slices.ContainsFunc(to[:i], t.same) {
+			return nil, usage("leave one out", "the same target is there twice: %s", t.repo)
+		}
 		target, err := copyTarget(t, from, o)
 		if err != nil {
 			return nil, err

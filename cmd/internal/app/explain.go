@@ -41,8 +41,8 @@ func question(set *policy.Set, ref string) (policy.Question, error) {
 	if i := strings.LastIndexByte(q.Repository, ':'); i >= 0 {
 		q.Repository, q.Tag = q.Repository[:i], q.Repository[i+1:]
 	}
-	if q.Repository == "" {
-		return q, usage("REGISTRY/REPOSITORY:TAG", "--explain %s: it names no repository", ref)
+	if q.Repository == "" || strings.ContainsAny(q.Repository, ":@") {
+		return q, usage("REGISTRY/REPOSITORY:TAG", "--explain %s: it names no repository, or more than a tag of it", ref)
 	}
 	return q, nil
 }

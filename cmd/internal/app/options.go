@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"errors"
 	"os"
 	"path/filepath"
@@ -34,21 +33,23 @@ const envPrefix = "TRANSSHIP_"
 // defaults returns the options before flags and environment.
 func defaults() Options {
 	return Options{
-		State:    filepath.Join(dataHome("XDG_STATE_HOME", ".local/state"), "transship", "state.db"),
-		SpoolDir: filepath.Join(dataHome("XDG_CACHE_HOME", ".cache"), "transship", "spool"),
+		State:    filepath.Join(dataHome("XDG_STATE_HOME", ".local/state", "/var/lib"), "transship", "state.db"),
+		SpoolDir: filepath.Join(dataHome("XDG_CACHE_HOME", ".cache", "/var/cache"), "transship", "spool"),
 		Images:   16, Jobs: 8, Grace: 30 * time.Second,
 		Output: "text", Progress: "auto", LogLevel: "warn", LogFormat: "text",
 	}
 }
 
-// dataHome is a base directory of the XDG specification; without a home it is
-// the service's folder.
-func dataHome(env, below string) string {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		home = "/var/lib"
+// dataHome is a base directory of the XDG specification: what env names, else the
+// folder below the user's home; for a service, which has no home, it is system.
+func dataHome(env, below, system string) string {
+	if dir := os.Getenv(env); dir != "" {
+		return dir
 	}
-	return cmp.Or(os.Getenv(env), filepath.Join(home, below))
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, below)
+	}
+	return system
 }
 
 // policyFlags adds what every command that reads a policy takes.

@@ -47,6 +47,7 @@ type host struct {
 
 	refused   map[pair]time.Time // until when
 	misses    map[pair]bool      // refused in this process
+	lied      map[spot]bool      // mounts that may have been said and not done
 	mounted   bool               // a mount has worked
 	mountless bool
 	uploads   map[spot]*providers.Session
@@ -64,7 +65,7 @@ func (t *Transfer) hostOf(reg providers.Registry) *host {
 			trips: newTrips(reg.Host(), t.opts.Now),
 			held:  map[spot]arrival{}, origin: map[v1.Hash]*landing{},
 			bringing: map[spot]*flight{}, sending: map[v1.Hash]*flight{}, putting: map[spot]*flight{},
-			merging: map[spot]*flight{}, refused: map[pair]time.Time{}, misses: map[pair]bool{},
+			merging: map[spot]*flight{}, refused: map[pair]time.Time{}, misses: map[pair]bool{}, lied: map[spot]bool{},
 			uploads: map[spot]*providers.Session{}, told: map[string]bool{},
 		}
 		t.hosts[reg.Host()] = h
@@ -157,11 +158,27 @@ func (h *host) holds(w *work, digest v1.Hash) bool {
 	return seen && !a.at.Before(w.plan.At)
 }
 
-// mountedTo reports whether digest came to at by a mount.
-func (h *host) mountedTo(at spot) bool {
+// suspect notes which of blobs came to repo by a mount, after a manifest there was
+// refused for something that is missing: a host may have said that it mounted one
+// and not done it. They are not mounted there again.
+func (h *host) suspect(repo string, blobs []plan.Blob) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.held[at].how == plan.Mount
+	if len(h.lied) > mostFacts {
+		clear(h.lied)
+	}
+	for _, b := range blobs {
+		if at := (spot{repo, b.Digest}); h.held[at].how == plan.Mount {
+			h.lied[at] = true
+		}
+	}
+}
+
+// lies reports whether a mount to at is not to be believed.
+func (h *host) lies(at spot) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lied[at]
 }
 
 // A landing is where a blob first arrived in this process, and by whom.

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"slices"
@@ -84,6 +85,27 @@ func TestMountLies(t *testing.T) {
 		{Repo: "a", Manifest: content.Image("a", []content.Blob{shared}), Tags: []string{"v1"}},
 		{Repo: "b", Manifest: content.Image("b", []content.Blob{shared}), Tags: []string{"v1"}}})
 	w.mustAll(w.run(plans))
+	w.verify(plans)
+	w.noReadTwice()
+}
+
+// The same for many images of one repository that find it out at the same time.
+func TestMountLiesToMany(t *testing.T) {
+	w := newWorld(t, 1, func(w *world) {
+		w.targets[0].Set(func(q *registrytest.Quirks) { q.MountLies, q.Latency = true, time.Millisecond })
+	})
+	shared := content.Layer("shared", 300<<10)
+	corpus := content.Corpus{{Repo: "a", Manifest: content.Image("a", []content.Blob{shared}), Tags: []string{"v1"}}}
+	for i := range 12 {
+		name := fmt.Sprintf("b%d", i)
+		corpus = append(corpus, content.Entry{Repo: "b", Manifest: content.Image(name, []content.Blob{shared}), Tags: []string{name}})
+	}
+	plans := w.load(corpus)
+	for _, p := range plans[2:] {
+		plans[1].Images = append(plans[1].Images, p.Images...)
+	}
+	w.mustAll(w.run(plans[:1]))
+	w.mustAll(w.run(plans[1:2]))
 	w.verify(plans)
 	w.noReadTwice()
 }

@@ -159,10 +159,7 @@ func (w *work) heal(ctx context.Context, n plan.Node, m providers.Manifest) erro
 	if err != nil {
 		return err
 	}
-	lied := map[v1.Hash]bool{}
-	for _, b := range n.Blobs {
-		lied[b.Digest] = w.to.host.mountedTo(spot{w.to.repo, b.Digest})
-	}
+	w.to.host.suspect(w.to.repo, n.Blobs)
 	doubted := make([]v1.Hash, 0, len(n.Blobs)+len(n.Children))
 	for _, b := range n.Blobs {
 		doubted = append(doubted, b.Digest)
@@ -173,7 +170,7 @@ func (w *work) heal(ctx context.Context, n plan.Node, m providers.Manifest) erro
 	w.to.host.forget(ctx, w.t, w.to.repo, doubted...)
 	for _, b := range n.Blobs {
 		if b.Have != plan.Foreign {
-			if err := w.healBlob(ctx, b, lied[b.Digest]); err != nil {
+			if err := w.healBlob(ctx, b); err != nil {
 				return err
 			}
 		}
@@ -211,7 +208,7 @@ func (w *work) expand(n plan.Node, m providers.Manifest) (plan.Node, error) {
 
 // healBlob brings b if it is really missing; if it is so after a mount that was
 // said to have worked, by an upload.
-func (w *work) healBlob(ctx context.Context, b plan.Blob, lied bool) error {
+func (w *work) healBlob(ctx context.Context, b plan.Blob) error {
 	_, err := w.to.reg.Stat(ctx, w.to.repo, b.Digest)
 	switch {
 	case err == nil:
@@ -221,14 +218,7 @@ func (w *work) healBlob(ctx context.Context, b plan.Blob, lied bool) error {
 		return onSide(Target, err)
 	}
 	b.Have = plan.Upload
-	if !lied {
-		return w.place(ctx, b)
-	}
-	if err := w.upload(ctx, b, nil); err != nil {
-		return err
-	}
-	w.arrive(ctx, b, plan.Upload)
-	return nil
+	return w.place(ctx, b)
 }
 
 func (w *work) healChild(ctx context.Context, c plan.Node) error {

@@ -82,7 +82,7 @@ func (w *work) arrive(ctx context.Context, b plan.Blob, how plan.Have) {
 
 func (w *work) mountOrUpload(ctx context.Context, b plan.Blob) (plan.Have, error) {
 	h := w.to.host
-	if !w.mountable() {
+	if !w.mountable() || h.lies(spot{w.to.repo, b.Digest}) {
 		return plan.Upload, w.upload(ctx, b, nil)
 	}
 	for {

@@ -97,8 +97,22 @@ func (r *Registry) Mount(ctx context.Context, name, from string, blob v1.Hash) (
 	if err := r.root.MkdirAll(path.Dir(p.blob(blob)), 0o755); err != nil {
 		return false, nil, r.fail(op, name, blob.String(), kindOf(err), cause(err), "")
 	}
-	err = r.root.Link(source.blob(blob), p.blob(blob))
-	return err == nil || errors.Is(err, fs.ErrExist), nil, nil
+	return p.link(source.blob(blob), p.blob(blob)) == nil, nil, nil
+}
+
+// link gives the file at from the name to as well. A file that has that name
+// gives it up, as it may be damaged.
+func (p *repo) link(from, to string) error {
+	err := p.r.root.Link(from, to)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	temp := path.Join(path.Dir(to), tempPrefix+random())
+	if err := p.r.root.Link(from, temp); err != nil {
+		return err
+	}
+	defer p.r.root.Remove(temp) // of two names of one file, rename leaves both
+	return p.r.root.Rename(temp, to)
 }
 
 // Put writes a blob; it gets its name once its digest is proven. Where the blob

@@ -274,6 +274,35 @@ func TestMountLinks(t *testing.T) {
 	}
 }
 
+// TestMountReplacesDamage: a mount is how check's finding is mended.
+func TestMountReplacesDamage(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir)
+	b := content.Layer("layer", 10_000)
+	for _, repo := range []string{"lib", "app"} {
+		if _, err := r.Put(t.Context(), repo, b.Descriptor, b.Content, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good, bad := filepath.Join(dir, "lib/blobs/sha256", b.Digest.Hex), filepath.Join(dir, "app/blobs/sha256", b.Digest.Hex)
+	if err := os.WriteFile(bad, bytes.Repeat([]byte{'x'}, 10_000), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time both are one file
+		if mounted, _, err := r.Mount(t.Context(), "app", "lib", b.Digest); !mounted || err != nil {
+			t.Fatal(mounted, err)
+		}
+	}
+	want, err1 := os.ReadFile(good)
+	got, err2 := os.ReadFile(bad)
+	if err1 != nil || err2 != nil || !bytes.Equal(got, want) {
+		t.Error("the damaged blob is still there", err1, err2)
+	}
+	if files, err := os.ReadDir(filepath.Dir(bad)); err != nil || len(files) != 1 {
+		t.Errorf("%d files beside the blob, %v", len(files)-1, err)
+	}
+}
+
 func TestARootThatIsALayout(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "app")
 	m := image("app")

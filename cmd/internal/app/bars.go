@@ -14,6 +14,7 @@ import (
 // the time left.
 type bars struct {
 	meter *meter
+	tty   io.Writer
 	out   *mpb.Progress
 	shown map[string]*mpb.Bar
 	quit  chan struct{}
@@ -25,7 +26,7 @@ const refresh = 150 * time.Millisecond
 // showBars starts drawing on w; close ends it.
 func showBars(w io.Writer, m *meter) *bars {
 	b := &bars{
-		meter: m, shown: map[string]*mpb.Bar{}, quit: make(chan struct{}),
+		meter: m, tty: w, shown: map[string]*mpb.Bar{}, quit: make(chan struct{}),
 		out: mpb.New(mpb.WithOutput(w), mpb.WithRefreshRate(refresh), mpb.WithWidth(40)),
 	}
 	b.done.Go(b.draw)
@@ -84,8 +85,14 @@ func (b *bars) add(g *gauge) *mpb.Bar {
 	)
 }
 
-// Write prints above the bars.
-func (b *bars) Write(p []byte) (int, error) { return b.out.Write(p) }
+// Write prints above the bars. They are drawn over from the cursor's column on,
+// which the ^C that a terminal shows has moved.
+func (b *bars) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(b.tty, "\r"); err != nil {
+		return 0, err
+	}
+	return b.out.Write(p)
+}
 
 // close draws the last state and leaves it standing.
 func (b *bars) close() {

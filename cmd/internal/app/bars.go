@@ -27,7 +27,7 @@ const refresh = 150 * time.Millisecond
 func showBars(w io.Writer, m *meter) *bars {
 	b := &bars{
 		meter: m, tty: w, shown: map[string]*mpb.Bar{}, quit: make(chan struct{}),
-		out: mpb.New(mpb.WithOutput(w), mpb.WithRefreshRate(refresh), mpb.WithWidth(40)),
+		out: mpb.New(mpb.WithOutput(w), mpb.WithRefreshRate(refresh), mpb.WithAutoRefresh(), mpb.WithWidth(40)),
 	}
 	b.done.Go(b.draw)
 	return b

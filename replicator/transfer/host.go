@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -172,6 +173,16 @@ func (h *host) suspect(repo string, blobs []plan.Blob) {
 			h.lied[at] = true
 		}
 	}
+}
+
+// suspicious reports whether a blob came to repo by a mount that may be a lie.
+func (h *host) suspicious(repo string, blobs []plan.Blob) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.ContainsFunc(blobs, func(b plan.Blob) bool {
+		at := spot{repo, b.Digest}
+		return h.held[at].how == plan.Mount && !h.lied[at]
+	})
 }
 
 // lies reports whether a mount to at is not to be believed.

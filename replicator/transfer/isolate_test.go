@@ -110,6 +110,24 @@ func TestMountLiesToMany(t *testing.T) {
 	w.noReadTwice()
 }
 
+// State believes a blob to be there since a mount of an earlier process, which was
+// a lie; so is the next one.
+func TestMountLiesAgainAfterARestart(t *testing.T) {
+	w := newWorld(t, 1, func(w *world) {
+		w.targets[0].Set(func(q *registrytest.Quirks) { q.MountLies = true })
+	})
+	shared := content.Layer("shared", 300<<10)
+	plans := w.load(content.Corpus{
+		{Repo: "a", Manifest: content.Image("a", []content.Blob{shared}), Tags: []string{"v1"}},
+		{Repo: "b", Manifest: content.Image("b", []content.Blob{shared}), Tags: []string{"v1"}}})
+	w.mustAll(w.run(plans[:1]))
+	for i := range plans[1].Images[0].Root.Blobs {
+		plans[1].Images[0].Root.Blobs[i].Have = plan.Here
+	}
+	w.mustAll(w.run(plans[1:]))
+	w.verify(plans)
+}
+
 // An upload that broke off at its session's second piece goes on from there
 // after a restart, without a second read.
 func TestUploadGoesOnAfterARestart(t *testing.T) {

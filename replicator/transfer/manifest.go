@@ -57,10 +57,13 @@ func (w *work) putNode(ctx context.Context, n plan.Node, ref string) (listed boo
 	receipt, err := w.putRef(ctx, ref, m)
 	if providers.KindOf(err) == providers.Incomplete {
 		w.t.opts.Progress.Retry(w.plan.Target, "the target misses something that a manifest names")
-		if err := w.heal(ctx, n, m); err != nil {
-			return false, err
+		for again := true; again && providers.KindOf(err) == providers.Incomplete; {
+			if again, err = w.heal(ctx, n, m); err != nil {
+				return false, err
+			}
+			receipt, err = w.putRef(ctx, ref, m)
 		}
-		if receipt, err = w.putRef(ctx, ref, m); providers.KindOf(err) == providers.Incomplete {
+		if providers.KindOf(err) == providers.Incomplete {
 			err = w.sparse(ctx, n, m, err)
 		}
 	}
@@ -154,12 +157,20 @@ func (w *work) manifest(ctx context.Context, n plan.Node) (providers.Manifest, e
 }
 
 // heal brings what the target misses of n, trusting nothing that is remembered.
-func (w *work) heal(ctx context.Context, n plan.Node, m providers.Manifest) error {
-	n, err := w.expand(n, m)
-	if err != nil {
-		return err
+// It reports whether there is a point in healing once more: if a blob was mounted,
+// the host may have said so and not done it. That can be so once for each blob.
+func (w *work) heal(ctx context.Context, n plan.Node, m providers.Manifest) (mounted bool, err error) {
+	if n, err = w.expand(n, m); err != nil {
+		return false, err
 	}
 	w.to.host.suspect(w.to.repo, n.Blobs)
+	if err := w.healAll(ctx, n); err != nil {
+		return false, err
+	}
+	return w.to.host.suspicious(w.to.repo, n.Blobs), nil
+}
+
+func (w *work) healAll(ctx context.Context, n plan.Node) error {
 	doubted := make([]v1.Hash, 0, len(n.Blobs)+len(n.Children))
 	for _, b := range n.Blobs {
 		doubted = append(doubted, b.Digest)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"sync"
@@ -93,9 +94,20 @@ func (x *exchange) end(err error) {
 		if x.body != nil {
 			sent = x.body.stop()
 		}
-		x.r.opts.Observe(Request{Op: x.op, Class: x.c.class, Status: x.status,
-			Sent: sent, Got: x.got, Took: time.Since(x.start), Err: err})
+		q := Request{Op: x.op, Class: x.c.class, Status: x.status, Sent: sent, Got: x.got, Took: time.Since(x.start), Err: err}
+		x.r.opts.Observe(q)
+		x.log(q)
 	})
+}
+
+// log tells of the request without its address, which may hold a secret.
+func (x *exchange) log(q Request) {
+	attrs := []slog.Attr{slog.String("op", q.Op), slog.String("host", x.r.Host()), slog.String("repo", x.c.repo), slog.String("ref", x.c.ref),
+		slog.Int("status", q.Status), slog.Int64("sent", q.Sent), slog.Int64("bytes", q.Got), slog.Duration("took", q.Took)}
+	if q.Err != nil {
+		attrs = append(attrs, slog.Any("err", q.Err))
+	}
+	x.r.log.LogAttrs(x.parent, slog.LevelDebug, "request", attrs...)
 }
 
 // open turns the watchdog to the answer's body.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -91,7 +90,7 @@ func (e *Engine) checkTarget(ctx context.Context, f plan.Facts, p plan.Plan, dee
 	c := newChecker(reg, p.Target, deep, r)
 	v := verdicts{at: f.At, broken: map[string]state.TargetTag{}}
 	for _, found := range p.Found {
-		if found.Selection == plan.MergedSelection || strings.HasPrefix(found.Selection, "-") {
+		if found.Marker() {
 			continue
 		}
 		bad := c.image(ctx, found)

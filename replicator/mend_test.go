@@ -86,3 +86,76 @@ func childOf(t *testing.T, m providers.Manifest, i int) string {
 	}
 	return c.Children[i].Digest.String()
 }
+
+// What a target cannot hold is reported in each pass, and read in none but the
+// first after it was learned (I6); when the target can, it is brought.
+func TestRefusedIsNotReadAgain(t *testing.T) {
+	for _, tt := range []struct {
+		name, rule string
+		load       func(r *rig)
+		allow      func(q *registrytest.Quirks)
+	}{
+		{"a sparse index", "    platforms: {only: [linux/amd64], mode: sparse}\n", (*rig).fill,
+			func(q *registrytest.Quirks) { q.SparseIndex = true }},
+		{"schema 1", "", func(r *rig) {
+			r.servers["src"].Set(func(q *registrytest.Quirks) { q.Schema1 = true })
+			r.load("team/app", content.Schema1("team/app", "v2", []content.Blob{content.Layer("old", 1000)}), "v2")
+		}, func(q *registrytest.Quirks) { q.Schema1 = true }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t, oneRule+tt.rule, nil)
+			tt.load(r)
+			for range 3 { // the third has nothing to learn
+				r.refuses("v2")
+				r.later()
+			}
+			if n := r.refuses("v2"); n["src"].Of(registrytest.ManifestGet) != 0 || n["one"].Total() != n["one"].Of(registrytest.Tags) {
+				t.Errorf("the source is read, or the target asked\n%s\n%s", n["src"], n["one"])
+			}
+			for _, name := range []string{"one", "two"} {
+				r.servers[name].Set(tt.allow)
+			}
+			r.now = r.now.AddDate(0, 0, 8) // what was learned is tried again
+			reports, _ := r.pass()
+			r.fine(reports)
+			if _, ok := r.servers["one"].Resolve("team/app", "v2"); !ok {
+				t.Error("it is not brought though the target takes it now")
+			}
+			r.later()
+			r.unchanged("it was brought")
+		})
+	}
+}
+
+// refuses makes a pass in which both targets refuse one tag, and nothing else fails.
+func (r *rig) refuses(tag string) map[string]registrytest.Counts {
+	r.t.Helper()
+	reports, n := r.pass()
+	failures := reports[0].Failures
+	if len(failures) != 2 || failures[0].Tag != tag || failures[1].Tag != tag || failures[0].Hint == "" {
+		r.t.Errorf("want %s refused by both: %+v", tag, failures)
+	}
+	return n
+}
+
+// A tag that we put, and whose source is now something that the target cannot
+// hold, is still ours when the source moves on.
+func TestRefusedIsStillOurs(t *testing.T) {
+	r := newRig(t, oneRule+"    onConflict: keep\n", nil)
+	r.servers["src"].Set(func(q *registrytest.Quirks) { q.Schema1 = true })
+	r.load("team/app", content.Image("first", nil), "v2")
+	reports, _ := r.pass()
+	r.fine(reports)
+	r.load("team/app", content.Schema1("team/app", "v2", []content.Blob{content.Layer("old", 1000)}), "v2")
+	for range 3 {
+		r.refuses("v2")
+		r.later()
+	}
+	r.load("team/app", content.Image("last", nil), "v2")
+	reports, _ = r.pass()
+	r.fine(reports)
+	if reports[0].Figures.Copied != 2 {
+		t.Errorf("%+v", reports[0].Figures)
+	}
+	r.equal()
+}

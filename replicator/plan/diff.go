@@ -167,7 +167,7 @@ func (j *judge) byDigest(g *group) {
 func (j *judge) tag(g *group, w Want) {
 	known, ours := j.f.Target.Ours[w.Tag]
 	same := ours && known.Source == w.Digest && known.Selection == w.Rule.Selection
-	if ours && known.Source == w.Digest && known.Selection == leftOut(w.Rule.Selection) {
+	if ours && j.settledBefore(w, known) {
 		return
 	}
 	if fail, failed := j.f.Target.Failed[w.Tag]; failed {
@@ -238,6 +238,7 @@ func (j *judge) expected(w Want, known state.TargetTag, same bool) (v1.Hash, boo
 	n, trouble := j.tree(w, false).root(w.Digest)
 	if trouble != nil {
 		trouble.refuse(j, w)
+		j.mark(w, trouble)
 		return v1.Hash{}, false
 	}
 	return n.Digest, true
@@ -268,6 +269,7 @@ func (j *judge) gone(w Want, known state.TargetTag, again bool) {
 
 // differs judges a tag that the target has with another digest.
 func (j *judge) differs(g *group, w Want, now v1.Hash, known state.TargetTag, ours bool) {
+	ours = ours && known.Digest.Hex != ""
 	moved := ours && known.Digest == now
 	keeps := w.Rule.keeps()
 	why := Update
@@ -295,10 +297,6 @@ func (j *judge) conflict(w Want, now v1.Hash, reason string) {
 		Hint: "run transship adopt if what the target has is ours, or set onConflict: overwrite",
 	})
 }
-
-// leftOut is the selection under which state remembers content that a rule's
-// type filters leave out, so that it is not read again.
-func leftOut(selection string) string { return "-" + selection }
 
 // heldUnknown returns what was seen at the target and state does not know of, sorted.
 func (j *judge) heldUnknown() []v1.Hash {

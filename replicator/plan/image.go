@@ -58,14 +58,14 @@ func shallow(g *group, j *judge) Node {
 // root fills img.Root, unless the rule's filters leave the image out.
 func (j *judge) root(t *tree, g *group, img *Image) *trouble {
 	if f := t.src.Failed[g.Digest.String()]; f.Kind == providers.NotFound && f.Reason != "" {
-		return &trouble{LeftSkipped, "it is gone at the source since it was listed", ""}
+		return &trouble{kind: LeftSkipped, reason: "it is gone at the source since it was listed"}
 	}
 	m, bad := t.manifest(g.Digest)
 	if bad != nil {
 		return bad
 	}
 	if reason, ok := g.Rule.takes(m); !ok {
-		return &trouble{LeftSkipped, reason, ""}
+		return &trouble{kind: LeftSkipped, reason: reason}
 	}
 	img.Root, bad = t.root(g.Digest)
 	return bad
@@ -82,9 +82,7 @@ func (j *judge) refuseGroup(g *group, bad *trouble) {
 		for _, tag := range tags {
 			if want.Tag == tag && want.From == w.From && want.Rule.Name == w.Rule.Name && want.Digest == w.Digest {
 				bad.refuse(j, want)
-				if bad.kind == LeftSkipped && j.f.Sources[w.From].Manifests[w.Digest].MediaType != "" {
-					j.found(g, tag, Node{}, leftOut(w.Rule.Selection))
-				}
+				j.mark(want, bad)
 			}
 		}
 	}
@@ -153,15 +151,6 @@ func (j *judge) bring(img Image) {
 	}
 	j.plan.Images = append(j.plan.Images, img)
 }
-
-// MergedSelection is the selection under which state remembers that what a tag of
-// the source carries, see [Merge], is at the target.
-const MergedSelection = "merged"
-
-// BrokenSelection is the selection under which state remembers a tag that was
-// seen to be incomplete at the target. What state does not say to be there, or
-// cannot be seen there, is brought again.
-const BrokenSelection = "broken"
 
 func (j *judge) found(g *group, tag string, root Node, selection string) {
 	if tag == "" {

@@ -127,7 +127,7 @@ func (r *referring) listed(subject v1.Hash, ask bool) ([]v1.Descriptor, *trouble
 		return list, nil
 	}
 	if f, failed := r.src.Failed[ReferrersKey(subject)]; failed {
-		return nil, &trouble{LeftFailed, f.Reason, f.Hint}
+		return nil, &trouble{kind: LeftFailed, reason: f.Reason, hint: f.Hint}
 	}
 	r.j.want.at(r.src.Place).referrers[subject] = true
 	return nil, waiting()
@@ -168,7 +168,7 @@ func (r *referring) tagged(tag string) (v1.Hash, bool, *trouble) {
 		if f.Kind == providers.NotFound {
 			return v1.Hash{}, false, nil
 		}
-		return v1.Hash{}, false, &trouble{LeftFailed, f.Reason, f.Hint}
+		return v1.Hash{}, false, &trouble{kind: LeftFailed, reason: f.Reason, hint: f.Hint}
 	}
 	if w := r.j.want.at(r.src.Place); r.sure {
 		w.resolve[tag] = true

@@ -15,6 +15,7 @@ import (
 type trouble struct {
 	kind         Left
 	reason, hint string
+	lack         string // the capability for which the target cannot hold it
 }
 
 func waiting() *trouble { return &trouble{} }
@@ -59,17 +60,16 @@ func (t *tree) root(digest v1.Hash) (Node, *trouble) {
 // node returns d's node with everything that the rule selects below it.
 func (t *tree) node(d v1.Descriptor, depth int) (Node, *trouble) {
 	if t.nodes++; depth > providers.MaxDepth || t.nodes > maxNodes {
-		return Node{}, &trouble{LeftFailed,
-			fmt.Sprintf("at %s the index is nested deeper than %d, or lists more than %d manifests in all", d.Digest, providers.MaxDepth, maxNodes),
-			"exclude the tag"}
+		return Node{}, &trouble{kind: LeftFailed,
+			reason: fmt.Sprintf("at %s the index is nested deeper than %d, or lists more than %d manifests in all", d.Digest, providers.MaxDepth, maxNodes),
+			hint:   "exclude the tag"}
 	}
 	m, bad := t.manifest(d.Digest)
 	if bad != nil {
 		return Node{}, bad
 	}
 	if providers.IsSchema1(m.MediaType) && t.j.f.Target.Caps.Schema1 == providers.No {
-		return Node{}, &trouble{LeftRefused, "the target does not take Docker schema 1 manifests",
-			"rebuild or pull and push the image at the source, so that it gets a current manifest"}
+		return Node{}, lacks(providers.CapSchema1)
 	}
 	n := Node{Descriptor: m.Descriptor(), ArtifactType: m.ArtifactType}
 	n.Platform = d.Platform
@@ -93,7 +93,7 @@ func (t *tree) manifest(digest v1.Hash) (Manifest, *trouble) {
 		if f.Kind == providers.NotFound { // of a root that would be no failure
 			f.Hint = cmp.Or(f.Hint, "an index at the source lists it, and it is not there: push the index again, or exclude its tag")
 		}
-		return Manifest{}, &trouble{LeftFailed, f.Reason, f.Hint}
+		return Manifest{}, &trouble{kind: LeftFailed, reason: f.Reason, hint: f.Hint}
 	}
 	t.j.want.at(t.src.Place).manifests[digest] = true
 	return Manifest{}, waiting()
@@ -137,16 +137,16 @@ func (t *tree) narrow(n *Node, m Manifest, kept map[v1.Hash]v1.Descriptor, dropp
 	case !dropped && !changed:
 		return nil
 	case len(kept) == 0:
-		return &trouble{LeftSkipped, "it has none of the rule's platforms", ""}
+		return &trouble{kind: LeftSkipped, reason: "it has none of the rule's platforms"}
 	case t.rule.rewrites():
 		raw, digest, err := rewrite(m.Raw, kept)
 		if err != nil {
-			return &trouble{LeftFailed, fmt.Sprintf("rewrite %s: %v", m.Digest, err), "use platforms.mode: sparse, or copy all platforms"}
+			return &trouble{kind: LeftFailed, reason: fmt.Sprintf("rewrite %s: %v", m.Digest, err),
+				hint: "use platforms.mode: sparse, or copy all platforms"}
 		}
 		n.Raw, n.Source, n.Digest, n.Size = raw, m.Digest, digest, int64(len(raw))
 	case t.j.f.Target.Caps.SparseIndex == providers.No:
-		return &trouble{LeftRefused, "the target does not take an index with missing children",
-			"use platforms.mode: rewrite, or copy all platforms"}
+		return lacks(providers.CapSparse)
 	}
 	return nil
 }

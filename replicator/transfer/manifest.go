@@ -57,7 +57,7 @@ func (w *work) putNode(ctx context.Context, n plan.Node, ref string) (listed boo
 	receipt, err := w.putRef(ctx, ref, m)
 	if providers.KindOf(err) == providers.Incomplete {
 		w.t.opts.Progress.Retry(w.plan.Target, "the target misses something that a manifest names")
-		for again := true; again && providers.KindOf(err) == providers.Incomplete; {
+		for left, again := heals, true; again && left > 0 && providers.KindOf(err) == providers.Incomplete; left-- {
 			if again, err = w.heal(ctx, n, m); err != nil {
 				return false, err
 			}
@@ -68,7 +68,7 @@ func (w *work) putNode(ctx context.Context, n plan.Node, ref string) (listed boo
 		}
 	}
 	if err != nil {
-		return false, err
+		return false, w.refusedType(ctx, m, err)
 	}
 	w.arrived(n, ref)
 	return w.listed(ctx, n, receipt), nil
@@ -156,9 +156,11 @@ func (w *work) manifest(ctx context.Context, n plan.Node) (providers.Manifest, e
 	return m, nil
 }
 
+const heals = 4 // times that a manifest is made good
+
 // heal brings what the target misses of n, trusting nothing that is remembered.
 // It reports whether there is a point in healing once more: if a blob was mounted,
-// the host may have said so and not done it. That can be so once for each blob.
+// by this image or another, the host may have said so and not done it.
 func (w *work) heal(ctx context.Context, n plan.Node, m providers.Manifest) (mounted bool, err error) {
 	if n, err = w.expand(n, m); err != nil {
 		return false, err
@@ -271,4 +273,15 @@ func (w *work) sparse(ctx context.Context, n plan.Node, m providers.Manifest, er
 	}
 	w.to.host.tell(ctx, w.t, providers.CapSparse, false)
 	return onSide(Target, hinted(err, "the target takes no index whose children are missing: use platforms.mode: rewrite"))
+}
+
+// refusedType learns from a refusal that the target takes no Docker schema 1, if
+// that is what it refused.
+func (w *work) refusedType(ctx context.Context, m providers.Manifest, err error) error {
+	kind := providers.KindOf(err)
+	if !providers.IsSchema1(m.MediaType) || sideOf(err) != Target || kind != providers.Unsupported && kind != providers.Invalid {
+		return err
+	}
+	w.to.host.tell(ctx, w.t, providers.CapSchema1, false)
+	return onSide(Target, hinted(err, "the target takes no Docker schema 1 manifests: rebuild or pull and push the image at the source"))
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/state/statetest/needs"
 )
 
 // The spool's disk is full, at once or in the middle of a blob: blobs go past it,
@@ -54,7 +55,7 @@ func tinyDisk(t *testing.T, dir, size string) {
 	t.Helper()
 	err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size)
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EACCES) {
-		t.Skip("may not mount a small disk: run as root to see a disk that fills up in the middle of a blob")
+		needs.Missing(t, "a small disk that fills up in the middle of a blob", "run as root, who may mount one")
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -35,7 +35,7 @@ func Tool(t testing.TB, name string) string {
 	}
 	path, found := find(want)
 	if !found {
-		missing(t, name, want.get)
+		Missing(t, name, want.get)
 	}
 	return path
 }
@@ -48,7 +48,9 @@ func Long(t testing.TB) {
 	}
 }
 
-func missing(t testing.TB, name, get string) {
+// Missing fails the test where CI=true and skips it elsewhere, for want of
+// something that a test has found missing by itself; get says how to get it.
+func Missing(t testing.TB, name, get string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("needs %s: %s", name, get)

@@ -36,6 +36,7 @@ type world struct {
 	secrets map[string]string // a password for each server
 	dir     string            // of the process at work
 	skew    time.Duration     // how far its clock is ahead
+	lives   int               // processes so far
 
 	client func(name string, o *oci.Options) // changes clients, may be nil
 	tune   func(o *replicator.Options)       // changes engines, may be nil
@@ -138,6 +139,7 @@ func (w *world) policy() *policy.Set {
 type process struct {
 	*replicator.Engine
 	w       *world
+	agent   string // as its requests call it
 	set     *policy.Set
 	store   state.Store
 	clients map[string]*oci.Registry
@@ -150,7 +152,8 @@ type process struct {
 func (w *world) start() *process {
 	w.t.Helper()
 	set := w.policy()
-	p := &process{w: w, set: set, clients: map[string]*oci.Registry{}, stop: make(chan struct{})}
+	w.lives++
+	p := &process{w: w, agent: fmt.Sprintf("process-%d", w.lives), set: set, clients: map[string]*oci.Registry{}, stop: make(chan struct{})}
 	path := filepath.Join(w.dir, "state.db")
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		w.must(os.WriteFile(path, freshState(), 0o600))
@@ -159,7 +162,7 @@ func (w *world) start() *process {
 	w.must(err)
 	p.store = store
 	for name := range w.servers {
-		p.clients[name] = w.newClient(name)
+		p.clients[name] = w.newClient(name, p.agent)
 	}
 	o := replicator.Options{Policy: set, State: store, Registries: p.registry, Logger: w.logs.logger(),
 		Now: func() time.Time { return time.Now().Add(w.skew) }}
@@ -174,9 +177,9 @@ func (w *world) start() *process {
 	return p
 }
 
-func (w *world) newClient(name string) *oci.Registry {
+func (w *world) newClient(name, agent string) *oci.Registry {
 	w.t.Helper()
-	o := oci.Options{Host: w.servers[name].Host(), PlainHTTP: true, Push: name != "src",
+	o := oci.Options{Host: w.servers[name].Host(), PlainHTTP: true, Push: name != "src", UserAgent: agent,
 		Retry:  oci.Retry{Tries: 8, Min: time.Millisecond, Max: 10 * time.Millisecond},
 		Logger: w.logs.logger()}
 	if w.servers[name].Quirks().Mode != registrytest.Open {

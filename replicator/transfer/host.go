@@ -50,10 +50,10 @@ type host struct {
 	misses    map[pair]bool      // refused in this process
 	lied      map[spot]bool      // mounts that may have been said and not done
 	mounted   bool               // a mount has worked
-	mountless bool
+	mountless time.Time          // until when mounts are not tried
 	uploads   map[spot]*providers.Session
 	loaded    bool
-	told      map[string]bool // capabilities that this process has reported
+	told      map[string]lesson // capabilities that this process has reported
 }
 
 func (t *Transfer) hostOf(reg providers.Registry) *host {
@@ -67,7 +67,7 @@ func (t *Transfer) hostOf(reg providers.Registry) *host {
 			held:  map[spot]arrival{}, origin: map[v1.Hash]*landing{},
 			bringing: map[spot]*flight{}, sending: map[v1.Hash]*flight{}, putting: map[spot]*flight{},
 			merging: map[spot]*flight{}, refused: map[pair]time.Time{}, misses: map[pair]bool{}, lied: map[spot]bool{},
-			uploads: map[spot]*providers.Session{}, told: map[string]bool{},
+			uploads: map[spot]*providers.Session{}, told: map[string]lesson{},
 		}
 		t.hosts[reg.Host()] = h
 	}
@@ -127,17 +127,6 @@ func tri(yes bool) providers.Tri {
 	return providers.No
 }
 
-// tell records what trying has told of a capability, once per process and answer.
-func (h *host) tell(ctx context.Context, t *Transfer, capability string, yes bool) {
-	h.mu.Lock()
-	was, told := h.told[capability]
-	h.told[capability] = yes
-	h.mu.Unlock()
-	if !told || was != yes {
-		t.warn("learn "+capability, t.opts.State.Learn(ctx, h.name, capability, yes, t.opts.Now()))
-	}
-}
-
 // warn logs a failure of state: nothing depends on it but speed.
 func (t *Transfer) warn(what string, err error) {
 	if err != nil {
@@ -175,13 +164,12 @@ func (h *host) suspect(repo string, blobs []plan.Blob) {
 	}
 }
 
-// suspicious reports whether a blob came to repo by a mount that may be a lie.
+// suspicious reports whether a blob came to repo by a mount, which may be a lie.
 func (h *host) suspicious(repo string, blobs []plan.Blob) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.ContainsFunc(blobs, func(b plan.Blob) bool {
-		at := spot{repo, b.Digest}
-		return h.held[at].how == plan.Mount && !h.lied[at]
+		return h.held[spot{repo, b.Digest}].how == plan.Mount
 	})
 }
 

@@ -2,8 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -131,36 +129,5 @@ func (p *program) writeCheck(o checkOutput) error {
 		return &failure{code: exitFailed}
 	default:
 		return &failure{code: exitSomeLeft}
-	}
-}
-
-// writeTrouble tells standard error what a person has to look at, with what to try.
-func (p *program) writeTrouble(problems []replicator.Problem, jobs []jobFailure, failures []replicator.Failure) {
-	for _, x := range problems {
-		p.trouble(x.Hint, "problem: rule %s: %s", x.Rule, x.Reason)
-	}
-	for _, j := range jobs {
-		p.trouble(j.Hint, "failed: %s", j)
-	}
-	for _, f := range failures {
-		p.trouble(f.Hint, "failed: %s: %s", reference(f.Target.String(), f.Tag), f.Reason)
-	}
-}
-
-// reference names what has failed: a tag, a digest, or with "*" a whole repository.
-func reference(repo, tag string) string {
-	switch {
-	case tag == "*" || tag == "":
-		return repo
-	case strings.HasPrefix(tag, "sha256:") || strings.HasPrefix(tag, "sha512:"):
-		return repo + "@" + tag
-	}
-	return repo + ":" + tag
-}
-
-func (p *program) trouble(hint, format string, args ...any) {
-	fmt.Fprintf(p.stderr, format+"\n", args...)
-	if hint != "" {
-		fmt.Fprintf(p.stderr, "  try: %s\n", hint)
 	}
 }

@@ -34,15 +34,7 @@ func (w *work) putDigest(ctx context.Context, n plan.Node) (listed bool, err err
 		}
 	}
 	w.have(n.Digest, n.Size)
-	return n.Subject.Hex == "" || !h.unlisting(), nil
-}
-
-// unlisting reports whether the host has shown that it lists no referrers.
-func (h *host) unlisting() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	lists, told := h.told[providers.CapReferrers]
-	return told && !lists
+	return n.Subject.Hex == "" || !h.unlisting(w.t.opts.Now()), nil
 }
 
 // putNode puts n under ref, a tag or its digest. If the target misses something

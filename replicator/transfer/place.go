@@ -226,8 +226,12 @@ func (w *work) refuse(ctx context.Context, from string) {
 	if !h.mounted {
 		h.misses[p] = true
 	}
-	news := len(h.misses) >= enough && !h.mounted && !h.mountless
-	h.mountless = h.mountless || news
+	now := w.t.opts.Now()
+	news := len(h.misses) >= enough && !h.mounted && !h.mountless.After(now)
+	if news {
+		h.mountless = now.Add(learnedFor)
+		clear(h.misses)
+	}
 	h.mu.Unlock()
 	w.t.warn("record refused mount", w.t.opts.State.Refuse(ctx, h.name, state.Refusal{From: p.from, To: p.to, Until: until}))
 	if news {
@@ -247,7 +251,7 @@ func (w *work) mountable() bool {
 	h := w.to.host
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return w.to.caps.Mount != providers.No && !h.mountless
+	return w.to.caps.Mount != providers.No && !h.mountless.After(w.t.opts.Now())
 }
 
 // late reports whether an upload has to be begun only when all bytes are here,

@@ -104,7 +104,11 @@ func openOCI(o Options) (providers.Registry, error) {
 }
 
 func openLayout(o Options) (providers.Registry, error) {
-	r, err := layout.New(o.Path)
+	open := layout.Open
+	if o.Push {
+		open = layout.New
+	}
+	r, err := open(o.Path)
 	if err != nil {
 		return nil, err
 	}

@@ -31,16 +31,23 @@ var _ providers.Registry = (*Registry)(nil)
 
 // New opens the folder at path, which it makes if need be.
 func New(folder string) (*Registry, error) {
+	if folder != "" {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			r := &Registry{path: filepath.Clean(folder)}
+			return nil, r.fail("open layout", "", "", kindOf(err), cause(err), "give a folder that can be made or written as path")
+		}
+	}
+	return Open(folder)
+}
+
+// Open opens the folder at path, which has to be there.
+func Open(folder string) (_ *Registry, err error) {
 	r := &Registry{path: filepath.Clean(folder), repos: map[string]*repo{}}
 	if folder == "" {
 		return nil, r.fail("open layout", "", "", providers.Invalid, errors.New("it has no path"), "give the folder as path")
 	}
-	err := os.MkdirAll(r.path, 0o755)
-	if err == nil {
-		r.root, err = os.OpenRoot(r.path)
-	}
-	if err != nil {
-		return nil, r.fail("open layout", "", "", kindOf(err), cause(err), "give a folder that can be made or written as path")
+	if r.root, err = os.OpenRoot(r.path); err != nil {
+		return nil, r.fail("open layout", "", "", kindOf(err), cause(err), "give a folder that is there and can be read as path")
 	}
 	if _, err := r.root.Stat(layoutFile); err == nil {
 		abs, err := filepath.Abs(r.path)

@@ -249,6 +249,18 @@ type failingAt struct{ err error }
 
 func (f failingAt) ReadAt([]byte, int64) (int, error) { return 0, f.err }
 
+// TestOpen: a source that is misspelt is not made.
+func TestOpen(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "misspelt")
+	r, err := Open(missing)
+	if providers.KindOf(err) != providers.NotFound || providers.HintOf(err) == "" || r != nil {
+		t.Errorf("opened what is not there: %v, %v", r, err)
+	}
+	if _, err := os.Stat(missing); err == nil {
+		t.Error("opening made the folder")
+	}
+}
+
 func TestMountLinks(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir)

@@ -134,8 +134,9 @@ type TypeFilter struct {
 	Exclude []string `json:"exclude,omitempty" policy:"typeGlob"`
 }
 
-// Signatures, attestations and SBOMs of an image: the OCI referrers API, its
-// fallback tags, and cosign's tags.
+// Signatures, attestations and SBOMs of an image, and of these: the OCI referrers
+// API, its fallback tags, and cosign's tags. Of the single platforms of an index,
+// those that have such tags.
 type Referrers struct {
 	// Whether they follow their image. Default: true.
 	Enabled *bool `json:"enabled,omitempty"`

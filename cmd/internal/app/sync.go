@@ -192,8 +192,8 @@ func (p *program) writeOutcome(out outcome) error {
 	}
 	p.printf("\n")
 	if f.BytesRead+f.BytesSent+f.BytesSaved > 0 {
-		p.printf("read %s, sent %s, not sent %s (%d blobs sent, %d mounted, %d there already)\n",
-			plan.Bytes(f.BytesRead), plan.Bytes(f.BytesSent), plan.Bytes(f.BytesSaved), f.BlobsSent, f.Mounted, f.Present)
+		p.printf("read %s, sent %s, not sent %s (%s sent, %d mounted, %d there already)\n",
+			plan.Bytes(f.BytesRead), plan.Bytes(f.BytesSent), plan.Bytes(f.BytesSaved), count(int(f.BlobsSent), "blob"), f.Mounted, f.Present)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package transfer
 import (
 	"context"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -164,13 +163,11 @@ func (h *host) suspect(repo string, blobs []plan.Blob) {
 	}
 }
 
-// suspicious reports whether a blob came to repo by a mount, which may be a lie.
-func (h *host) suspicious(repo string, blobs []plan.Blob) bool {
+// distrust has no mount to at believed any more.
+func (h *host) distrust(at spot) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.ContainsFunc(blobs, func(b plan.Blob) bool {
-		return h.held[spot{repo, b.Digest}].how == plan.Mount
-	})
+	h.lied[at] = true
 }
 
 // lies reports whether a mount to at is not to be believed.

@@ -49,8 +49,8 @@ func (w *work) putNode(ctx context.Context, n plan.Node, ref string) (listed boo
 	receipt, err := w.putRef(ctx, ref, m)
 	if providers.KindOf(err) == providers.Incomplete {
 		w.t.opts.Progress.Retry(w.plan.Target, "the target misses something that a manifest names")
-		for left, again := heals, true; again && left > 0 && providers.KindOf(err) == providers.Incomplete; left-- {
-			if again, err = w.heal(ctx, n, m); err != nil {
+		for try, lacked := 0, true; lacked && try < heals && providers.KindOf(err) == providers.Incomplete; try++ {
+			if lacked, err = w.heal(ctx, n, m, try > 0); err != nil {
 				return false, err
 			}
 			receipt, err = w.putRef(ctx, ref, m)
@@ -151,20 +151,14 @@ func (w *work) manifest(ctx context.Context, n plan.Node) (providers.Manifest, e
 const heals = 4 // times that a manifest is made good
 
 // heal brings what the target misses of n, trusting nothing that is remembered.
-// It reports whether there is a point in healing once more: if a blob was mounted,
-// by this image or another, the host may have said so and not done it.
-func (w *work) heal(ctx context.Context, n plan.Node, m providers.Manifest) (mounted bool, err error) {
+// It reports whether a blob was missing: then there is a point in healing once
+// more, as a host may say that it mounted one and not do it, for this image or,
+// at the same time, for another. Again believes no mount.
+func (w *work) heal(ctx context.Context, n plan.Node, m providers.Manifest, again bool) (lacked bool, err error) {
 	if n, err = w.expand(n, m); err != nil {
 		return false, err
 	}
 	w.to.host.suspect(w.to.repo, n.Blobs)
-	if err := w.healAll(ctx, n); err != nil {
-		return false, err
-	}
-	return w.to.host.suspicious(w.to.repo, n.Blobs), nil
-}
-
-func (w *work) healAll(ctx context.Context, n plan.Node) error {
 	doubted := make([]v1.Hash, 0, len(n.Blobs)+len(n.Children))
 	for _, b := range n.Blobs {
 		doubted = append(doubted, b.Digest)
@@ -174,18 +168,21 @@ func (w *work) healAll(ctx context.Context, n plan.Node) error {
 	}
 	w.to.host.forget(ctx, w.t, w.to.repo, doubted...)
 	for _, b := range n.Blobs {
-		if b.Have != plan.Foreign {
-			if err := w.healBlob(ctx, b); err != nil {
-				return err
-			}
+		if b.Have == plan.Foreign {
+			continue
 		}
+		missing, err := w.healBlob(ctx, b, again)
+		if err != nil {
+			return false, err
+		}
+		lacked = lacked || missing
 	}
 	for _, c := range n.Children {
 		if err := w.healChild(ctx, c); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return lacked, nil
 }
 
 // expand fills in what the plan left out because it was thought to be there.
@@ -212,18 +209,21 @@ func (w *work) expand(n plan.Node, m providers.Manifest) (plan.Node, error) {
 }
 
 // healBlob brings b if it is really missing; if it is so after a mount that was
-// said to have worked, by an upload.
-func (w *work) healBlob(ctx context.Context, b plan.Blob) error {
-	_, err := w.to.reg.Stat(ctx, w.to.repo, b.Digest)
+// said to have worked, or again, by an upload.
+func (w *work) healBlob(ctx context.Context, b plan.Blob, again bool) (missing bool, err error) {
+	_, err = w.to.reg.Stat(ctx, w.to.repo, b.Digest)
 	switch {
 	case err == nil:
 		w.to.host.landed(w, b.Digest, plan.Here)
-		return nil
+		return false, nil
 	case providers.KindOf(err) != providers.NotFound:
-		return onSide(Target, err)
+		return false, onSide(Target, err)
+	}
+	if again {
+		w.to.host.distrust(spot{w.to.repo, b.Digest})
 	}
 	b.Have = plan.Upload
-	return w.place(ctx, b)
+	return true, w.place(ctx, b)
 }
 
 func (w *work) healChild(ctx context.Context, c plan.Node) error {

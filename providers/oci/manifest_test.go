@@ -207,3 +207,11 @@ func TestManifestRedirect(t *testing.T) {
 	_, err := loop.Head(t.Context(), "app", "v1")
 	wantKind(t, err, providers.Invalid)
 }
+
+// TestPutManifestTooLarge: what no registry should take is not offered to one.
+func TestPutManifestTooLarge(t *testing.T) {
+	r := host(t, func(http.ResponseWriter, *http.Request) { t.Error("the host was asked") })
+	m := providers.Manifest{MediaType: types.OCIManifestSchema1, Raw: make([]byte, providers.MaxManifest+1)}
+	_, err := r.PutManifest(t.Context(), "app", "v1", m, providers.PutOptions{})
+	wantKind(t, err, providers.Invalid)
+}

@@ -269,6 +269,11 @@ func (w *world) since(before map[string]registrytest.Counts) map[string]registry
 	return all
 }
 
+// withSpool gives processes a spool of so many bytes.
+func withSpool(room int64) func(*replicator.Options) {
+	return func(o *replicator.Options) { o.Transfer.SpoolBytes = room }
+}
+
 // freshState is an empty state file: it is made once, as migrations take time.
 var freshState = sync.OnceValue(func() []byte {
 	dir, err := os.MkdirTemp("", "transship-test-")

@@ -33,7 +33,9 @@ func (e *Engine) RunAll(ctx context.Context, trigger string, jobs []Job, done fu
 		wg.Go(func() {
 			defer func() { <-slots }()
 			r, err := e.Run(ctx, job)
-			r.Err = err
+			if r.Err = err; err != nil && ctx.Err() != nil {
+				r.Interrupted, r.Err = true, nil // whatever it was, we stopped it
+			}
 			if done != nil {
 				done(r)
 			}

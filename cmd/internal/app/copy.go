@@ -116,5 +116,5 @@ func (p *program) planCopy(cmd *cobra.Command, set *policy.Set, keepState bool, 
 	if exact != "" && out.nothing() {
 		return absent(exact)
 	}
-	return p.writePlans(out)
+	return p.writePlans(set, out)
 }

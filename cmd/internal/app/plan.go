@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/spf13/cobra"
+	"github.com/transship/transship/policy"
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/replicator"
 	"github.com/transship/transship/replicator/plan"
@@ -48,7 +49,7 @@ or leaves it out, without asking any registry.`,
 			if err != nil {
 				return err
 			}
-			return p.writePlans(out)
+			return p.writePlans(set, out)
 		},
 	}
 	p.opts.policyFlags(cmd.Flags())
@@ -110,18 +111,18 @@ func (p *program) planAll(ctx context.Context, s *session) (planOutput, error) {
 	return out, nil
 }
 
-func (p *program) writePlans(out planOutput) error {
+func (p *program) writePlans(set *policy.Set, out planOutput) error {
 	if p.json() {
 		if err := p.writeJSON(out); err != nil {
 			return err
 		}
-		return planVerdict(out)
+		return planVerdict(set, out)
 	}
 	p.writeTrouble(out.Problems, out.Jobs, nil)
 	if err := p.writePlanText(out); err != nil {
 		return err
 	}
-	return planVerdict(out)
+	return planVerdict(set, out)
 }
 
 // writePlanText prints the plans that do or leave something, and the sum of all.
@@ -151,11 +152,11 @@ func (p *program) writePlanText(out planOutput) error {
 }
 
 // planVerdict has the exit code of a plan: what cannot be planned counts as failed.
-func planVerdict(out planOutput) error {
+func planVerdict(set *policy.Set, out planOutput) error {
 	bad := len(out.Problems) + len(out.Jobs)
 	for _, one := range out.Plans {
 		for _, k := range one.Kept {
-			if k.Failed(false) {
+			if k.Failed(conflictFails(set, k.Rule, one.Target.Registry)) {
 				bad++
 			}
 		}
@@ -168,6 +169,14 @@ func planVerdict(out planOutput) error {
 	default:
 		return &failure{code: exitSomeLeft}
 	}
+}
+
+// conflictFails reports whether the rule wants a conflict at that target to fail.
+func conflictFails(set *policy.Set, rule, registry string) bool {
+	r, _ := set.Rule(rule)
+	return slices.ContainsFunc(r.To, func(t policy.Target) bool {
+		return t.Registry == registry && r.ConflictAt(t) == policy.Fail
+	})
 }
 
 // String is for a person.

@@ -3,18 +3,10 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/transship/transship/policy"
-	"github.com/transship/transship/providers"
-	"github.com/transship/transship/replicator"
-	"github.com/transship/transship/replicator/plan"
-	"github.com/transship/transship/replicator/transfer"
-	"github.com/transship/transship/state"
 )
 
 func (p *program) syncCmd() *cobra.Command {
@@ -74,126 +66,4 @@ func (p *program) replicate(ctx context.Context, set *policy.Set, o sessionOptio
 		return printing
 	}
 	return p.verdict(out, err)
-}
-
-// An outcome is what a sync has come to.
-type outcome struct {
-	Done        bool                 `json:"done"` // everything wanted is in step
-	Interrupted bool                 `json:"interrupted,omitempty"`
-	Took        float64              `json:"seconds"`
-	Repos       int                  `json:"repositories"`
-	Figures     state.Figures        `json:"figures"`
-	Targets     []targetFigures      `json:"targets"`
-	Failures    []replicator.Failure `json:"failures,omitempty"`
-	Jobs        []jobFailure         `json:"failedRepositories,omitempty"`
-	Problems    []replicator.Problem `json:"problems,omitempty"`
-	Notes       []string             `json:"notes,omitempty"`
-}
-
-// A jobFailure is a repository that could not be looked at.
-type jobFailure struct {
-	Repository string         `json:"repository"`
-	Error      string         `json:"error"`
-	Kind       providers.Kind `json:"kind"`
-	Hint       string         `json:"hint,omitempty"`
-}
-
-// targetFigures is one target registry's part.
-type targetFigures struct {
-	Registry string `json:"registry"`
-	Images   int64  `json:"images"`
-	Failed   int64  `json:"failed"`
-	Sent     int64  `json:"bytesSent"`
-	Saved    int64  `json:"bytesSaved"`
-}
-
-// runAll expands the rules and runs their jobs.
-func (p *program) runAll(ctx context.Context, s *session, show *display) (outcome, error) {
-	jobs, problems, err := s.jobs(ctx)
-	out := outcome{Problems: problems, Repos: len(jobs)}
-	if err != nil {
-		return out, err
-	}
-	if err := s.Unable(ctx, "cli", jobs, problems); err != nil {
-		return out, err
-	}
-	reports, err := s.RunAll(ctx, "cli", jobs, nil)
-	for _, r := range reports {
-		out.Figures.Add(r.Figures)
-		out.Failures = append(out.Failures, r.Failures...)
-		out.Interrupted = out.Interrupted || r.Interrupted
-		if r.Err != nil && !errors.Is(r.Err, transfer.ErrInterrupted) && ctx.Err() == nil {
-			out.Jobs = append(out.Jobs, jobFailure{Repository: repositoryOf(r.Key), Error: r.Err.Error(),
-				Kind: providers.KindOf(r.Err), Hint: providers.HintOf(r.Err)})
-		}
-	}
-	out.Interrupted = out.Interrupted || ctx.Err() != nil
-	out.Notes = idle(jobs, reports)
-	for _, g := range show.meter.gauges() {
-		out.Targets = append(out.Targets, targetFigures{g.name, g.ended.Load() - g.failed.Load(), g.failed.Load(), g.bytesSent.Load(), g.saving.Load()})
-	}
-	out.Done = err == nil && !out.Interrupted && len(out.Failures)+len(out.Jobs)+len(out.Problems) == 0
-	return out, err
-}
-
-// nothing reports whether nothing is wanted of what was looked at.
-func (o outcome) nothing() bool {
-	f := o.Figures
-	return !o.Interrupted && len(o.Problems)+len(o.Jobs)+len(o.Failures) == 0 && f.Copied+f.InStep+f.Kept+f.Failed+f.Manifests == 0
-}
-
-// idle tells of rules that were looked at whole and want nothing: most often that
-// is a mistake in their tags.
-func idle(jobs []replicator.Job, reports []replicator.Report) (notes []string) {
-	wanted := map[string]bool{}
-	for i, r := range reports {
-		for _, l := range jobs[i].Links {
-			wanted[l.Rule.Name] = wanted[l.Rule.Name] || r.Err != nil || r.Interrupted || r.ByRule[l.Rule.Name].Tags > 0
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(wanted)) {
-		if !wanted[name] {
-			notes = append(notes, fmt.Sprintf("rule %s takes no tag of any repository; to see why: transship plan --explain REGISTRY/REPOSITORY:TAG", name))
-		}
-	}
-	return notes
-}
-
-// verdict turns an outcome into the error that has its exit code.
-func (p *program) verdict(out outcome, err error) error {
-	switch {
-	case out.Interrupted:
-		return &failure{code: exitFailed, err: errInterrupted, hint: "run the same command again: it goes on where it stopped"}
-	case err != nil:
-		return err
-	case out.Done:
-		return nil
-	case out.Repos > 0 && len(out.Jobs) == out.Repos, out.Repos == 0 && len(out.Problems) > 0:
-		return &failure{code: exitFailed}
-	default:
-		return &failure{code: exitSomeLeft}
-	}
-}
-
-func (p *program) writeOutcome(out outcome) error {
-	if p.json() {
-		return p.writeJSON(out)
-	}
-	p.writeTrouble(out.Problems, out.Jobs, out.Failures)
-	for _, note := range out.Notes {
-		fmt.Fprintf(p.stderr, "note: %s\n", note)
-	}
-	f := out.Figures
-	p.printf("%s in %s: %s put, %d in step, %d failed, %d kept as they are",
-		count(out.Repos, "repository"), time.Duration(out.Took*float64(time.Second)).Round(10*time.Millisecond),
-		count(int(f.Copied), "tag"), f.InStep, f.Failed, f.Kept)
-	if n := len(out.Jobs); n > 0 {
-		p.printf("; %s given up", count(n, "repository"))
-	}
-	p.printf("\n")
-	if f.BytesRead+f.BytesSent+f.BytesSaved > 0 {
-		p.printf("read %s, sent %s, not sent %s (%s sent, %d mounted, %d there already)\n",
-			plan.Bytes(f.BytesRead), plan.Bytes(f.BytesSent), plan.Bytes(f.BytesSaved), count(int(f.BlobsSent), "blob"), f.Mounted, f.Present)
-	}
-	return nil
 }

@@ -41,6 +41,9 @@ func (s *trial) between() {
 	if s.grow.chance(20) {
 		s.retention()
 	}
+	if s.grow.chance(20) {
+		s.usurp()
+	}
 }
 
 // retention takes a tag with its image away from a target.
@@ -53,6 +56,18 @@ func (s *trial) retention() {
 				s.tell("%s:%s is taken away at %s", repo, tag, to.Host())
 				return
 			}
+		}
+	}
+}
+
+// usurp has somebody else move a tag at a target.
+func (s *trial) usurp() {
+	name := target(s.grow.Rand)
+	for _, repo := range repos {
+		if _, ok := s.servers[name].Tags(repo)["t0"]; ok {
+			s.must(s.servers[name].Load(repo, s.grow.image(), "t0"))
+			s.tell("somebody moves %s:t0 at %s", repo, name)
+			return
 		}
 	}
 }

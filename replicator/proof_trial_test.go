@@ -25,7 +25,12 @@ import (
 	"github.com/transship/transship/replicator"
 )
 
-var oneSeed = flag.Int64("seed", -1, "run this seed of TestSchedules alone")
+var (
+	oneSeed  = flag.Int64("seed", -1, "run this seed of TestSchedules alone")
+	seedsEnd = flag.Int("seeds", 200, "how many seeds TestSchedules runs; 10,000 with TRANSSHIP_LONG=1")
+)
+
+const batch = 25
 
 // TestSchedules runs random schedules: four repositories, two targets, three
 // faults of different kinds, a stop after the n-th request of each faulty pass,
@@ -36,24 +41,25 @@ var oneSeed = flag.Int64("seed", -1, "run this seed of TestSchedules alone")
 //	go test ./replicator -run TestSchedules -seed 17 -v
 //	TRANSSHIP_LONG=1 go test ./replicator -run TestSchedules -timeout 3h   # 10,000
 func TestSchedules(t *testing.T) {
-	seeds := 200
+	seeds := *seedsEnd
 	if os.Getenv("TRANSSHIP_LONG") == "1" {
 		seeds = 10_000
 	}
-	t.Run("seeds", func(t *testing.T) {
-		for seed := range seeds {
-			if *oneSeed >= 0 && *oneSeed != int64(seed) {
-				continue
+	first, end := 0, seeds
+	if *oneSeed >= 0 {
+		first, end = int(*oneSeed), int(*oneSeed)+1
+	}
+	// In batches: a test keeps what its parallel subtests held until it ends.
+	for ; first < end; first += batch {
+		t.Run(fmt.Sprintf("from %d", first), func(t *testing.T) {
+			for seed := first; seed < min(first+batch, end); seed++ {
+				t.Run(fmt.Sprint(seed), func(t *testing.T) {
+					t.Parallel()
+					schedule(t, uint64(seed))
+				})
 			}
-			t.Run(fmt.Sprint(seed), func(t *testing.T) {
-				t.Parallel()
-				schedule(t, uint64(seed))
-			})
-		}
-		if *oneSeed >= int64(seeds) {
-			t.Run(fmt.Sprint(*oneSeed), func(t *testing.T) { schedule(t, uint64(*oneSeed)) })
-		}
-	})
+		})
+	}
 	if left := leftBehind(); left != "" {
 		t.Errorf("goroutines are left behind:\n%s", left)
 	}

@@ -343,3 +343,18 @@ func TestReferrerThatIsNotListed(t *testing.T) {
 		}
 	}
 }
+
+// The referrers of a manifest that no tag names any more are looked at once.
+func TestStrayIsReadOnce(t *testing.T) {
+	w := newWorld(t, "v1=m1(c1) fallback-m0=fx[s1(e)] m0=m0(c0)", "app: v1=m1 x=m0 y=s1")
+	delete(w.source, "m0")
+	p := Diff(w.facts())
+	if len(p.Images) != 0 || len(w.asked.Source[Place{"src", "app"}].Read)+len(w.asked.Source[Place{"src", "app"}].Manifests) == 0 {
+		t.Fatalf("got %s, asked %+v", w.steps(p), w.asked)
+	}
+	w.remember(p)
+	w.facts()
+	if src := w.asked.Source[Place{"src", "app"}]; len(src.Read)+len(src.Manifests) > 0 {
+		t.Errorf("read again: %+v", src)
+	}
+}

@@ -136,9 +136,15 @@ func (j *judge) inStep(g *group, img Image) {
 	if len(img.Tags) > 0 {
 		return
 	}
+	j.foundMerged(img)
+}
+
+// foundMerged notes the tags that carry referrers which are all at the target, so
+// that what they name is not read again.
+func (j *judge) foundMerged(img Image) {
 	for _, m := range img.Merged {
 		j.plan.Found = append(j.plan.Found, Found{
-			Rule: g.Rule.Name, Tag: m.Tag, Source: m.Digest, Digest: m.Digest, Selection: MergedSelection,
+			Rule: img.Rule, Tag: m.Tag, Source: m.Digest, Digest: m.Digest, Selection: MergedSelection,
 		})
 	}
 }

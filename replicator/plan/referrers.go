@@ -337,7 +337,9 @@ func (j *judge) stray(from Place, rule *Rule, subject v1.Hash) {
 	}
 	if len(img.Referrers) > 0 {
 		j.plan.Images = append(j.plan.Images, img)
+		return
 	}
+	j.foundMerged(img)
 }
 
 func (j *judge) places() []Place {

@@ -58,7 +58,7 @@ func TestI1TagAfterContent(t *testing.T) {
 	w.everyKind()
 	tags := 0
 	var mu sync.Mutex
-	w.hook = func(name string, r *http.Request, class registrytest.Class) *registrytest.Fault {
+	w.hook.set(func(name string, r *http.Request, class registrytest.Class) *registrytest.Fault {
 		repo, ref, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v2/"), "/manifests/")
 		if !ok || class != registrytest.ManifestPut || strings.HasPrefix(ref, "sha256") {
 			return nil
@@ -72,7 +72,7 @@ func TestI1TagAfterContent(t *testing.T) {
 			t.Errorf("%s:%s is put although %v", repo, ref, err)
 		}
 		return nil
-	}
+	})
 	w.start().fine()
 	w.same()
 	if tags != 2*4 {
@@ -352,13 +352,13 @@ func TestI10Bounds(t *testing.T) {
 	}
 	var most int64
 	var mu sync.Mutex
-	w.hook = func(string, *http.Request, registrytest.Class) *registrytest.Fault {
+	w.hook.set(func(string, *http.Request, registrytest.Class) *registrytest.Fault {
 		n := sizeOf(filepath.Join(w.dir, "spool"))
 		mu.Lock()
 		defer mu.Unlock()
 		most = max(most, n)
 		return nil
-	}
+	})
 	p := w.start()
 	p.fine()
 	w.same()

@@ -117,18 +117,18 @@ func TestI9KillNine(t *testing.T) {
 		var out bytes.Buffer
 		cmd := w.spawn(&out)
 		var n atomic.Int64
-		w.hook = func(string, *http.Request, registrytest.Class) *registrytest.Fault {
+		w.hook.set(func(string, *http.Request, registrytest.Class) *registrytest.Fault {
 			if cmd.Process != nil && n.Add(1) == after {
 				_ = cmd.Process.Kill()
 			}
 			return nil
-		}
+		})
 		before := w.src().Counts()
 		w.must(cmd.Start())
 		if err := cmd.Wait(); err != nil {
 			kills++
 		}
-		w.hook = nil
+		w.hook.set(nil)
 		w.notAgain(before, committed)
 		for _, name := range w.targets {
 			w.complete(name, shot{})

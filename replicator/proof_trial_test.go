@@ -27,7 +27,7 @@ import (
 
 var (
 	oneSeed  = flag.Int64("seed", -1, "run this seed of TestSchedules alone")
-	seedsEnd = flag.Int("seeds", 200, "how many seeds TestSchedules runs; 10,000 with TRANSSHIP_LONG=1")
+	seedsEnd = flag.Int("seeds", usualSeeds, "how many seeds TestSchedules runs; 10,000 with TRANSSHIP_LONG=1")
 )
 
 const batch = 25
@@ -296,7 +296,7 @@ func (s *trial) faulty() {
 	s.turn(true)
 	s.watch(n, stop, events, &dead)
 	s.run(ctx, p)
-	s.hook = nil
+	s.hook.set(nil)
 	s.turn(false)
 	if how != none {
 		s.over()
@@ -312,7 +312,7 @@ func (s *trial) has(name string) bool {
 // watch counts requests to all servers together.
 func (s *trial) watch(n int64, stop func(), events map[int64]func(), dead *atomic.Bool) {
 	var count atomic.Int64
-	s.hook = func(string, *http.Request, registrytest.Class) *registrytest.Fault {
+	s.hook.set(func(string, *http.Request, registrytest.Class) *registrytest.Fault {
 		if dead.Load() {
 			return &registrytest.Fault{Status: 503} // nobody is there any more to ask
 		}
@@ -324,7 +324,7 @@ func (s *trial) watch(n int64, stop func(), events map[int64]func(), dead *atomi
 			stop()
 		}
 		return nil
-	}
+	})
 }
 
 // run is a pass that has to end, whatever happens.

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,8 +44,8 @@ type world struct {
 	logs   *logs
 
 	// hook sees every request of every server before it is served, may be nil. It
-	// is set while no process runs, and called from many goroutines.
-	hook func(name string, r *http.Request, class registrytest.Class) *registrytest.Fault
+	// may change at any time, and is called from many goroutines.
+	hook hookSlot
 }
 
 const everything = `
@@ -69,10 +70,10 @@ func newWorld(t testing.TB, targets ...string) *world {
 		w.secrets[name] = "password-of-" + name
 		w.servers[name].Before(func(r *http.Request, class registrytest.Class) *registrytest.Fault {
 			w.credentials(name, r)
-			if w.hook == nil {
-				return nil
+			if hook := w.hook.get(); hook != nil {
+				return hook(name, r, class)
 			}
-			return w.hook(name, r, class)
+			return nil
 		})
 	}
 	return w
@@ -316,4 +317,18 @@ func leftBehind() string {
 		time.Sleep(50 * time.Millisecond) // nothing tells when a goroutine is gone
 	}
 	return left
+}
+
+type hookFunc func(name string, r *http.Request, class registrytest.Class) *registrytest.Fault
+
+// A hookSlot holds a hook that may change while servers ask for it.
+type hookSlot struct{ at atomic.Pointer[hookFunc] }
+
+func (h *hookSlot) set(f hookFunc) { h.at.Store(&f) }
+
+func (h *hookSlot) get() hookFunc {
+	if f := h.at.Load(); f != nil {
+		return *f
+	}
+	return nil
 }

@@ -1,0 +1,6 @@
+//go:build race
+
+package replicator_test
+
+// usualSeeds is fewer under the race detector, which is ten times as slow.
+const usualSeeds = 50

@@ -245,7 +245,12 @@ func (s *trial) over() {
 	agent := s.proc.agent
 	s.proc.end()
 	s.proc = nil
-	if !s.has("body long") && !s.has("a portal's page") && !s.spoiled { // which no log tells
+	for _, unseen := range []string{"body long", "a portal's page", "stalled answer", "stalled upload"} {
+		if s.has(unseen) { // the log does not tell which reads the client gave up
+			return
+		}
+	}
+	if !s.spoiled {
 		s.readOnce(agent, s.wrong)
 	}
 }

@@ -4,3 +4,6 @@ package replicator_test
 
 // usualSeeds is how many seeds TestSchedules runs.
 const usualSeeds = 200
+
+// raced says that the race detector is on.
+const raced = false

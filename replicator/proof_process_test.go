@@ -117,14 +117,16 @@ func TestI9KillNine(t *testing.T) {
 		var out bytes.Buffer
 		cmd := w.spawn(&out)
 		var n atomic.Int64
+		started := make(chan struct{})
 		w.hook.set(func(string, *http.Request, registrytest.Class) *registrytest.Fault {
-			if cmd.Process != nil && n.Add(1) == after {
+			if <-started; n.Add(1) == after {
 				_ = cmd.Process.Kill()
 			}
 			return nil
 		})
 		before := w.src().Counts()
 		w.must(cmd.Start())
+		close(started)
 		if err := cmd.Wait(); err != nil {
 			kills++
 		}
@@ -163,6 +165,9 @@ func (w *world) notAgain(before registrytest.Counts, blobs map[string]bool) {
 // A process that copies one large layer to two targets stays within 64 MiB. The
 // layer has 256 MB, or 2 GB with TRANSSHIP_LONG=1.
 func TestMemory(t *testing.T) {
+	if raced {
+		t.Skip("the race detector takes memory of its own: the run without it measures")
+	}
 	size, most := int64(256_000_000), 64<<10 // KiB
 	if os.Getenv("TRANSSHIP_LONG") == "1" {
 		size = 2_000_000_000

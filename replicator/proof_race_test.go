@@ -4,3 +4,6 @@ package replicator_test
 
 // usualSeeds is fewer under the race detector, which is ten times as slow.
 const usualSeeds = 50
+
+// raced says that the race detector is on.
+const raced = true

@@ -54,8 +54,6 @@ func (s *trial) clean() {
 
 // unchanged is one more pass, which has nothing to do (I6).
 func (s *trial) unchanged() {
-	if *oneSeed == 100000 {
-	}
 	before, counts := s.shots(), s.counts()
 	from := map[string]int64{}
 	for name, server := range s.servers {
@@ -63,8 +61,6 @@ func (s *trial) unchanged() {
 	}
 	if _, _, err := s.process().pass(context.Background()); err != nil {
 		s.t.Errorf("unchanged pass: %v", err)
-	}
-	if *oneSeed == 100000 {
 	}
 	n := s.since(counts)
 	s.hold(before)

@@ -18,7 +18,8 @@ import (
 
 var (
 	oneSeed  = flag.Int64("seed", -1, "run this seed of TestSchedules alone")
-	seedsEnd = flag.Int("seeds", usualSeeds, "how many seeds TestSchedules runs; 10,000 with TRANSSHIP_LONG=1")
+	firstOne = flag.Int("first", 0, "the first seed that TestSchedules runs")
+	seedsEnd = flag.Int("seeds", usualSeeds, "the seed before which TestSchedules ends; 10,000 with TRANSSHIP_LONG=1")
 )
 
 const batch = 25
@@ -36,7 +37,7 @@ func TestSchedules(t *testing.T) {
 	if os.Getenv("TRANSSHIP_LONG") == "1" {
 		seeds = 10_000
 	}
-	first, end := 0, seeds
+	first, end := *firstOne, seeds
 	if *oneSeed >= 0 {
 		first, end = int(*oneSeed), int(*oneSeed)+1
 	}

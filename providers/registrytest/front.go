@@ -126,6 +126,9 @@ func (f Fault) answer(w http.ResponseWriter) {
 // serveAPI answers a request to the registry itself.
 func (s *Server) serveAPI(x *exchange) {
 	x.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	if !s.admitted(x) {
+		return
+	}
 	if f, ok := s.authorize(x); !ok {
 		f.send(x)
 		return

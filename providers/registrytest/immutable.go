@@ -1,6 +1,23 @@
 package registrytest
 
-import "strings"
+import (
+	"net/http"
+	"strings"
+)
+
+// An answerer answers a request.
+type answerer interface{ send(http.ResponseWriter) }
+
+// mayPut asks the cloud whether a manifest may be stored so, or else the quirks.
+func (s *Server) mayPut(x *exchange, p Putting) (answerer, bool) {
+	if s.cloud.Put == nil {
+		return s.mayTag(x, p.Present, p.Digest)
+	}
+	if f := s.cloud.Put(p); f != nil {
+		return f, false
+	}
+	return nil, true
+}
 
 // mayTag decides whether a tag that has the digest present ("" if it is new) may
 // get this one.

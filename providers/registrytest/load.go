@@ -33,7 +33,7 @@ func (s *Server) LoadManifest(repo string, m providers.Manifest, tags ...string)
 		return fmt.Errorf("load %s: %w", repo, err)
 	}
 	for _, tag := range append(tags, "") {
-		s.store.put(repo, tag, parsed, func(string) (refusal, bool) { return refusal{}, true })
+		s.store.put(repo, tag, parsed, func(Putting) (answerer, bool) { return nil, true })
 	}
 	return nil
 }

@@ -31,6 +31,9 @@ func (s *Server) getManifest(x *exchange) {
 		manifestUnknown.because(map[string]string{"name": x.repo, "reference": x.ref}).send(x)
 		return
 	}
+	if other, ok := s.converted(x, m); ok && !accepts(x.r.Header.Values("Accept"), m.MediaType) {
+		m = other
+	}
 	if !accepts(x.r.Header.Values("Accept"), m.MediaType) {
 		refusal{404, "MANIFEST_UNKNOWN", string(m.MediaType) + " found, but accept header does not support it", nil}.send(x)
 		return
@@ -92,10 +95,17 @@ func (s *Server) putManifest(x *exchange) {
 		f.send(x)
 		return
 	}
-	check := func(present string) (refusal, bool) { return s.mayTag(x, present, m.Digest.String()) }
+	var put Putting
+	check := func(p Putting) (answerer, bool) {
+		put = p
+		return s.mayPut(x, p)
+	}
 	if f, ok := s.store.put(x.repo, tag, m, check); !ok {
 		f.send(x)
 		return
+	}
+	if s.cloud.Stored != nil {
+		s.cloud.Stored(put)
 	}
 	h := x.Header()
 	h.Set("Location", s.api.url+"/v2/"+x.repo+"/manifests/"+m.Digest.String())

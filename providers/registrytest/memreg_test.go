@@ -123,8 +123,8 @@ func (m *memreg) PutManifest(ctx context.Context, repo, ref string, put provider
 	if !m.complete(repo, parsed) {
 		return providers.Receipt{}, m.err(providers.Incomplete, "put manifest", at, "something is missing")
 	}
-	check := func(present string) (refusal, bool) {
-		return refusal{}, opts.IfMatch == (v1.Hash{}) || opts.IfMatch.String() == present
+	check := func(p Putting) (answerer, bool) {
+		return nil, opts.IfMatch == (v1.Hash{}) || opts.IfMatch.String() == p.Present
 	}
 	if _, ok := m.store.put(repo, tag, parsed, check); !ok {
 		return providers.Receipt{}, m.err(providers.Conflict, "put manifest", at, "the tag moved")

@@ -115,6 +115,10 @@ type Manifests struct {
 	// MaxManifest is the largest manifest in bytes, 4 MiB if 0.
 	MaxManifest int64
 
+	// ConvertByTag sends an OCI image as a Docker schema 2 one, under another
+	// digest, to whoever asks by tag and does not accept OCI's type: ECR.
+	ConvertByTag bool
+
 	// Immutable refuses to move a tag, in the words of a registry.
 	Immutable Immutable
 	// NoIfMatch ignores the If-Match header of a PUT, as most do.
@@ -174,6 +178,9 @@ type Uploads struct {
 	NoChunks bool
 	// StaleRange keeps the Range header at the end of the first chunk: ECR.
 	StaleRange bool
+	// EmptyPutFails answers 500 to a PUT without a body that ends an upload of
+	// several PATCHes (seen at ECR).
+	EmptyPutFails bool
 	// NoStatus answers 404 to GET of an upload.
 	NoStatus bool
 	// Location is how an upload's location is written.

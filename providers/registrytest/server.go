@@ -23,6 +23,8 @@ type Options struct {
 	Addr string
 	// Quirks are those to begin with.
 	Quirks Quirks
+	// Cloud is what an emulator decides instead of the front.
+	Cloud Cloud
 }
 
 // A Server is a registry on loopback. Its methods are safe for concurrent use.
@@ -35,6 +37,7 @@ type Server struct {
 	log     requestLog
 	faults  *faulter
 	signer  signer
+	cloud   Cloud
 	ca      *authority
 
 	inPace, outPace direction
@@ -78,7 +81,7 @@ func New(t testing.TB, opts Options) *Server {
 func Start(opts Options) (*Server, error) {
 	s := &Server{
 		store: newStore(), backend: newBackend(newDriver(opts.Dir)), uploads: newUploads(),
-		tokens: newTokens(), counts: newCounter(), faults: newFaulter(), signer: newSigner(),
+		tokens: newTokens(), counts: newCounter(), faults: newFaulter(), signer: newSigner(), cloud: opts.Cloud,
 		released: make(chan struct{}), hooks: map[int64][]func(){}, done: make(chan struct{}),
 	}
 	s.outPace = direction{new(pacer), func(c *conn) *pacer { return &c.out }}

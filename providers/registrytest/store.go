@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -23,12 +24,17 @@ type repository struct {
 	tags      map[string]string // tag -> digest
 	referrers map[string][]string
 	named     map[string]bool // blobs that a manifest names, or once named
+
+	// Derived, nil when something has changed; see sort.
+	order []string            // digests
+	names map[string][]string // tags by digest
 }
 
 // A stored manifest with what it says, read once.
 type stored struct {
 	providers.Manifest
 	content providers.Content
+	pushed  time.Time
 }
 
 func newStore() *store { return &store{repos: map[string]*repository{}} }
@@ -88,20 +94,26 @@ func (s *store) tags(repo string) (tags map[string]string, ok bool) {
 	return maps.Clone(r.tags), true
 }
 
-// put keeps a manifest, under a tag unless that is "". check sees the tag's
-// present digest, under the same lock, and may refuse.
-func (s *store) put(repo, tag string, m stored, check func(present string) (refusal, bool)) (refusal, bool) {
+// put keeps a manifest, under a tag unless that is "". check sees what is
+// there, under the same lock, and may refuse.
+func (s *store) put(repo, tag string, m stored, check func(Putting) (answerer, bool)) (answerer, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.repo(repo)
 	digest := m.Digest.String()
+	old, again := r.manifests[digest]
+	if f, ok := check(Putting{Repo: repo, Tag: tag, Present: r.tags[tag], Digest: digest, Content: m.content,
+		Tags: func() int { return r.tagged(digest) }, Images: len(r.manifests), Fresh: !again}); !ok {
+		return f, false
+	}
+	r.names = nil
 	if tag != "" {
-		if f, ok := check(r.tags[tag]); !ok {
-			return f, false
-		}
 		r.tags[tag] = digest
 	}
-	if _, again := r.manifests[digest]; !again && m.content.Subject != nil {
+	if m.pushed = time.Now(); again {
+		m.pushed = old.pushed
+	}
+	if !again && m.content.Subject != nil {
 		subject := m.content.Subject.Digest.String()
 		r.referrers[subject] = append(r.referrers[subject], digest)
 	}
@@ -109,7 +121,17 @@ func (s *store) put(repo, tag string, m stored, check func(present string) (refu
 	for _, b := range m.content.Blobs() {
 		r.named[b.Digest.String()] = true
 	}
-	return refusal{}, true
+	return nil, true
+}
+
+// tagged counts the tags of a digest.
+func (r *repository) tagged(digest string) (n int) {
+	for _, d := range r.tags {
+		if d == digest {
+			n++
+		}
+	}
+	return n
 }
 
 // named reports whether a manifest of repo names the blob.
@@ -128,6 +150,7 @@ func (s *store) remove(repo, ref string) bool {
 	if r == nil {
 		return false
 	}
+	r.names = nil
 	if _, ok := r.tags[ref]; ok {
 		delete(r.tags, ref)
 		return true

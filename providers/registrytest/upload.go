@@ -59,7 +59,7 @@ func (s *Server) serveUpload(x *exchange) {
 			return
 		}
 	}
-	if x.upload != "" && !s.admit(x) {
+	if x.upload != "" && (!s.admit(x) || s.emptyPut(x)) {
 		return
 	}
 	w := &uploadWriter{exchange: x}
@@ -73,7 +73,7 @@ func (s *Server) serveUpload(x *exchange) {
 func (s *Server) mount(x *exchange) bool {
 	from := x.r.URL.Query().Get("from")
 	_, has := s.backend.blob(from, x.digest)
-	allowed := from != "" && !x.q.NoMount && !x.q.between(from, x.repo) && s.mayPull(x, from) &&
+	allowed := from != "" && !x.q.NoMount && !x.q.between(from, x.repo) && s.mayPull(x, from) && s.mayMount(x, from) &&
 		(!x.q.HiddenLayers || s.store.named(from, x.digest))
 	switch {
 	case x.q.MountLies:

@@ -3,6 +3,7 @@ package providers
 import (
 	"encoding"
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -54,9 +55,30 @@ type Caps struct {
 	Schema1     Tri // takes Docker schema 1 manifests
 	Immutable   Tri // refuses to move a tag
 
+	Names       Names // what repositories may be called
+	MaxManifest int64 // bytes of a manifest; 0 is the [MaxManifest] of all
+	MaxBlob     int64 // bytes of a layer; 0 is no bound that is known
+
+	Quotas []RateQuota // what the host publishes; requests keep within them
+
 	// Public says that anyone may read; it decides no request, only words.
 	Public bool
+
+	// Learned says of an ability, by its name below, where it was learned; see
+	// [Caps.Source]. It is never written once it is set.
+	Learned map[string]Source
 }
+
+// A Source is where an ability of a host was learned.
+type Source string
+
+const (
+	Documented Source = "documented"      // the host's documentation says so
+	Account    Source = "account setting" // asked of the cloud's API
+	Tried      Source = "tried"           // by a request that was taken or refused
+	Stated     Source = "policy"          // the policy says so
+	Guessed    Source = "unknown"         // nobody knows yet
+)
 
 // The abilities that are learned by trying, by the names under which state and
 // the policy's "capabilities" know them.
@@ -69,14 +91,62 @@ const (
 	CapCatalog   = "catalog"
 )
 
+// What else [Caps.Source] knows by name.
+const (
+	CapImmutable = "immutable"
+	CapRows      = "rows" // BulkDigests, PushTimes and TagTimes
+	CapNames     = "names"
+	CapSizes     = "sizes"
+	CapQuotas    = "quotas"
+)
+
+// Source is where the ability of that name was learned: as Learned says, else
+// Documented, or Guessed where c says Maybe.
+func (c Caps) Source(name string) Source {
+	if at, ok := c.fields()[name]; ok && *at == Maybe || name == CapImmutable && c.Immutable == Maybe {
+		return Guessed
+	}
+	if s, ok := c.Learned[name]; ok {
+		return s
+	}
+	return Documented
+}
+
 // With lays facts (by the names above) over c wherever c itself says Maybe.
 func (c Caps) With(facts map[string]Tri) Caps {
 	for name, at := range c.fields() {
-		if v := facts[name]; *at == Maybe {
+		if v := facts[name]; *at == Maybe && v != Maybe {
 			*at = v
+			c.Learned = c.learn(name, Tried)
 		}
 	}
 	return c
+}
+
+// From notes that the abilities of these names were learned at s.
+func (c Caps) From(s Source, names ...string) Caps {
+	for _, name := range names {
+		c.Learned = c.learn(name, s)
+	}
+	return c
+}
+
+// learn copies: a Caps that was handed out does not change.
+func (c Caps) learn(name string, s Source) map[string]Source {
+	learned := maps.Clone(c.Learned)
+	if learned == nil {
+		learned = map[string]Source{}
+	}
+	learned[name] = s
+	return learned
+}
+
+// ManifestLimit is the size in bytes above which the host takes no manifest.
+func (c Caps) ManifestLimit() int64 {
+	if c.MaxManifest > 0 {
+		return c.MaxManifest
+	}
+	return MaxManifest
 }
 
 // Override sets facts, which the policy states, whatever c says.
@@ -84,6 +154,7 @@ func (c Caps) Override(facts map[string]Tri) Caps {
 	for name, at := range c.fields() {
 		if v, ok := facts[name]; ok && v != Maybe {
 			*at = v
+			c.Learned = c.learn(name, Stated)
 		}
 	}
 	return c

@@ -24,6 +24,11 @@ type Registry interface {
 	// Caps is what the host is known to do; what is learned by trying is not in it.
 	Caps(ctx context.Context) (Caps, error)
 
+	// Whoami signs in and says whom the host takes us for. A credential that the
+	// host refuses is Denied, and the error names the identity that was tried;
+	// nobody at a host that asks nobody is [Anonymous].
+	Whoami(ctx context.Context) (Identity, error)
+
 	// Repositories yields the repositories whose name starts with prefix, in any
 	// order. It stops after the first error: Unsupported where the host has no
 	// catalog, Denied where we may not see it.
@@ -72,6 +77,12 @@ type Registry interface {
 	// it breaks the upload off without committing. After an error Put returns
 	// the session to go on from, if the host allows that.
 	Put(ctx context.Context, repo string, desc v1.Descriptor, body io.ReaderAt, s *Session) (*Session, error)
+
+	// TryPush asks whether repo can be pushed to: it begins an upload and gives it
+	// up, so that nothing stays there but, at hosts that know no way to give one up,
+	// an upload that ends by itself. It makes no repository: one that is missing is
+	// NotFound, or no error where pushing makes it. Denied: we may not write.
+	TryPush(ctx context.Context, repo string) error
 
 	// Ensure makes sure that repo can be pushed to, where the host wants
 	// repositories made first; elsewhere it does nothing.

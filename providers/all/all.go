@@ -11,6 +11,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/acr"
+	"github.com/transship/transship/providers/ecr"
+	"github.com/transship/transship/providers/gar"
 	"github.com/transship/transship/providers/layout"
 	"github.com/transship/transship/providers/limit"
 	"github.com/transship/transship/providers/oci"
@@ -24,6 +27,9 @@ type provider struct {
 }
 
 var providersByName = map[string]provider{
+	"acr":    {open: openACR},
+	"ecr":    {open: openECR},
+	"gar":    {open: openGAR},
 	"layout": {open: openLayout},
 	"oci":    {open: openOCI},
 }
@@ -60,6 +66,15 @@ type Options struct {
 	Observe      func(Request)
 	Retry        Retry
 	Capabilities map[string]providers.Tri // what the policy knows better, by name
+
+	// Who signs in at a cloud, where Authenticator and Keychain are nil, and how its
+	// repositories are made. Each provider takes its own.
+	ECR       ecr.Identity
+	GAR       gar.Identity
+	ACR       acr.Identity
+	CreateECR ecr.Create
+	CreateGAR gar.Create
+	CreateACR acr.Create
 }
 
 type (
@@ -87,20 +102,31 @@ func Open(name string, o Options) (providers.Registry, error) {
 	return p.open(o)
 }
 
-func openOCI(o Options) (providers.Registry, error) {
-	r, err := oci.New(oci.Options{
+// oci is what holds for every registry that speaks the distribution protocol.
+func (o Options) oci() oci.Options {
+	return oci.Options{
 		Host: o.Host, PlainHTTP: o.PlainHTTP, Proxy: o.Proxy,
 		TLS:           oci.TLS{CAFile: o.CAFile, CertFile: o.CertFile, KeyFile: o.KeyFile},
 		Authenticator: o.Authenticator, Keychain: o.Keychain,
 		TokenRealm: o.TokenRealm, TrustHosts: o.TrustHosts, Push: o.Push,
 		Limits:    limit.Options{Max: o.Width, Requests: o.Requests, Burst: o.Burst, ReadBytes: o.ReadBytes, WriteBytes: o.WriteBytes},
-		Caps:      providers.Caps{}.Override(o.Capabilities),
+		Stated:    o.Capabilities,
 		UserAgent: o.UserAgent, Logger: o.Logger, Observe: o.Observe, Retry: o.Retry,
-	})
-	if err != nil {
-		return nil, err
 	}
-	return r, nil
+}
+
+func openOCI(o Options) (providers.Registry, error) { return opened(oci.New(o.oci())) }
+
+func openECR(o Options) (providers.Registry, error) {
+	return opened(ecr.New(ecr.Options{OCI: o.oci(), Identity: o.ECR, Create: o.CreateECR}))
+}
+
+func openGAR(o Options) (providers.Registry, error) {
+	return opened(gar.New(gar.Options{OCI: o.oci(), Identity: o.GAR, Create: o.CreateGAR}))
+}
+
+func openACR(o Options) (providers.Registry, error) {
+	return opened(acr.New(acr.Options{OCI: o.oci(), Identity: o.ACR, Create: o.CreateACR}))
 }
 
 func openLayout(o Options) (providers.Registry, error) {
@@ -108,7 +134,11 @@ func openLayout(o Options) (providers.Registry, error) {
 	if o.Push {
 		open = layout.New
 	}
-	r, err := open(o.Path)
+	return opened(open(o.Path))
+}
+
+// opened keeps a nil pointer from becoming an interface that is not nil.
+func opened[R providers.Registry](r R, err error) (providers.Registry, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package all
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -8,10 +9,12 @@ import (
 )
 
 func TestOpen(t *testing.T) {
-	if want := []string{"layout", "oci"}; !slices.Equal(Names(), want) {
+	hosts := map[string]string{"oci": "registry.example.com", "layout": "",
+		"ecr": "123456789012.dkr.ecr.eu-west-1.amazonaws.com", "gar": "europe-west1-docker.pkg.dev", "acr": "acme.azurecr.io"}
+	if want := slices.Sorted(maps.Keys(hosts)); !slices.Equal(Names(), want) {
 		t.Errorf("providers %v, want %v", Names(), want)
 	}
-	for name, host := range map[string]string{"oci": "registry.example.com", "layout": ""} {
+	for name, host := range hosts {
 		r, err := Open(name, Options{Host: host, Path: t.TempDir(),
 			Capabilities: map[string]providers.Tri{providers.CapMount: providers.Yes}})
 		if err != nil {
@@ -27,7 +30,7 @@ func TestOpen(t *testing.T) {
 			t.Errorf("close %s: %v", name, err)
 		}
 	}
-	if _, err := Open("ecr", Options{}); providers.KindOf(err) != providers.Invalid || providers.HintOf(err) == "" {
+	if _, err := Open("ecrr", Options{}); providers.KindOf(err) != providers.Invalid || providers.HintOf(err) == "" {
 		t.Errorf("unknown provider: %v", err)
 	}
 	for name, o := range map[string]Options{"oci": {Host: "https://example.com/v2"}, "layout": {}} {

@@ -16,6 +16,9 @@ func TestConformance(t *testing.T) {
 			o.Authenticator = &authn.Basic{Username: "sync", Password: "secret"}
 		})
 	}
+	wrong := func(t *testing.T, s *registrytest.Server) providers.Registry {
+		return open(t, s, func(o *Options) { o.Authenticator = &authn.Basic{Username: "sync", Password: "wrong"} })
+	}
 	auth := registrytest.Auth{Mode: registrytest.Bearer, Users: map[string]string{"sync": "secret"}}
 	for name, h := range map[string]registrytest.Harness{
 		"plain": {},
@@ -31,7 +34,11 @@ func TestConformance(t *testing.T) {
 				Uploads:   registrytest.Uploads{Location: registrytest.OnStorage}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h.Open = plain
+			h.Open, h.WrongUser = plain, wrong
+			h.Refusing = registrytest.Auth{Mode: registrytest.Basic, Users: map[string]string{"sync": "secret"}}
+			if h.Quirks.Auth.Mode == registrytest.Bearer {
+				h.Refusing.Mode = registrytest.Bearer
+			}
 			registrytest.Conformance(t, h)
 		})
 	}

@@ -14,6 +14,7 @@ const (
 	opUpload      = "upload blob"
 	opReferrers   = "list referrers"
 	opMount       = "mount blob"
+	opTry         = "try to push"
 )
 
 // texts are the answers that only their words tell apart. Order matters.
@@ -161,7 +162,7 @@ func advice(op string, kind providers.Kind, a answer) string {
 		if a.status == http.StatusUnauthorized {
 			return hintSignIn
 		}
-		if op == opPutManifest || op == opUpload || op == opMount {
+		if writesTo(op) {
 			return hintPush
 		}
 		return hintDenied
@@ -170,7 +171,7 @@ func advice(op string, kind providers.Kind, a answer) string {
 	case providers.Conflict:
 		return hintImmutable
 	case providers.NotFound:
-		if a.code == "NAME_UNKNOWN" && (op == opPutManifest || op == opUpload || op == opMount) {
+		if a.code == "NAME_UNKNOWN" && writesTo(op) {
 			return "create the repository first"
 		}
 		if a.code == "NAME_UNKNOWN" {
@@ -180,4 +181,9 @@ func advice(op string, kind providers.Kind, a answer) string {
 		return "lower limits.requests of this registry if it goes on"
 	}
 	return ""
+}
+
+// writesTo reports whether op needs push.
+func writesTo(op string) bool {
+	return op == opPutManifest || op == opUpload || op == opMount || op == opTry
 }

@@ -38,7 +38,8 @@ type Options struct {
 	Push bool
 
 	Limits    limit.Options
-	Caps      providers.Caps // what is known of the host; Maybe by default
+	Caps      providers.Caps           // what is known of the host; Maybe by default
+	Stated    map[string]providers.Tri // what the policy knows better, by the names of Caps
 	Retry     Retry
 	Timeouts  Timeouts
 	UserAgent string // default "transship"
@@ -114,6 +115,7 @@ func (o Options) withDefaults() Options {
 	def(&o.Timeouts.Commit, 10*time.Minute)
 	def(&o.Timeouts.Idle, time.Minute)
 	def(&o.Limits.Max, limit.DefaultMax)
+	o.Caps = o.Caps.Override(o.Stated)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

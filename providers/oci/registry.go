@@ -63,7 +63,7 @@ func New(o Options) (*Registry, error) {
 // Host is the name the registry was opened by.
 func (r *Registry) Host() string { return r.opts.Host }
 
-// Caps returns Options.Caps.
+// Caps returns Options.Caps, with what Options.Stated says laid over them.
 func (r *Registry) Caps(context.Context) (providers.Caps, error) { return r.opts.Caps, nil }
 
 // Limiter is the limiter of this host, for figures.

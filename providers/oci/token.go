@@ -201,14 +201,6 @@ var errNoToken = errors.New("the token service's answer holds no usable token")
 // grants reads the claims of a JWT without verifying them: they are for wording
 // and fallbacks, the host decides. It returns nil for an opaque token.
 func grants(token string) scopes {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return nil
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
-	if err != nil {
-		return nil
-	}
 	var claims struct {
 		Access json.RawMessage `json:"access"`
 	}
@@ -216,7 +208,7 @@ func grants(token string) scopes {
 		Type, Name string
 		Actions    []string
 	}
-	if json.Unmarshal(raw, &claims) != nil || claims.Access == nil || json.Unmarshal(claims.Access, &granted) != nil {
+	if !readClaims(token, &claims) || claims.Access == nil || json.Unmarshal(claims.Access, &granted) != nil {
 		return nil
 	}
 	all := scopes{}
@@ -229,4 +221,25 @@ func grants(token string) scopes {
 		}
 	}
 	return newScopes(all...) // not nil, even if nothing is granted
+}
+
+// subject is whom a JWT is for (RFC 7519 section 4.1.2), "" where it does not tell.
+func (b *bearer) subject() string {
+	var claims struct {
+		Subject string `json:"sub"`
+	}
+	if !readClaims(b.value, &claims) {
+		return ""
+	}
+	return sanitize(claims.Subject)
+}
+
+// readClaims reads the claims of a JWT without verifying them.
+func readClaims(token string, into any) bool {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return false
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
+	return err == nil && json.Unmarshal(raw, into) == nil
 }

@@ -30,6 +30,11 @@ type Harness struct {
 	NoMount     bool // Mount never mounts, which is no error
 	NoIfMatch   bool // PutManifest ignores the condition
 	TakesSparse bool // an index may lack children
+
+	// WrongUser opens a provider as Open does, with a credential that the server
+	// refuses under Refusing. Without it signing in wrongly is not tested.
+	WrongUser func(t *testing.T, s *Server) providers.Registry
+	Refusing  Auth
 }
 
 // Conformance is the definition of a providers.Registry: every provider passes it.
@@ -58,6 +63,9 @@ func Conformance(t *testing.T, h Harness) {
 		"concurrent":       (*conformer).concurrent,
 		"cancelled":        (*conformer).cancelled,
 		"ensure and close": (*conformer).ensureAndClose,
+		"whoami":           (*conformer).whoami,
+		"try push":         (*conformer).tryPush,
+		"names":            (*conformer).names,
 	} {
 		t.Run(name, func(t *testing.T) { test(h.start(t)) })
 	}

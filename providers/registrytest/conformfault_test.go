@@ -17,10 +17,12 @@ var faulty = map[string]struct {
 	set  func(*memreg)
 	want string // the subtest that has to fail
 }{
-	"any bytes":    {func(m *memreg) { m.anyBytes = true }, "wrong_blob"},
-	"any manifest": {func(m *memreg) { m.anyManifest = true }, "incomplete"},
-	"rows twice":   {func(m *memreg) { m.twice = true }, "rows"},
-	"plain errors": {func(m *memreg) { m.plain = true }, "absent"},
+	"any bytes":      {func(m *memreg) { m.anyBytes = true }, "wrong_blob"},
+	"any manifest":   {func(m *memreg) { m.anyManifest = true }, "incomplete"},
+	"rows twice":     {func(m *memreg) { m.twice = true }, "rows"},
+	"nobody":         {func(m *memreg) { m.nameless = true }, "whoami"},
+	"leaves a trace": {func(m *memreg) { m.traces = true }, "try_push"},
+	"plain errors":   {func(m *memreg) { m.plain = true }, "absent"},
 }
 
 // TestConformanceFindsFaults runs the suite on registries that break the

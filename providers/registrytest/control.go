@@ -66,3 +66,10 @@ func (s *Server) fire(n int64) {
 		f()
 	}
 }
+
+// OpenUploads is how many uploads have begun and neither ended nor been given up.
+func (s *Server) OpenUploads() int {
+	s.uploads.mu.Lock()
+	defer s.uploads.mu.Unlock()
+	return len(s.uploads.open)
+}

@@ -26,7 +26,7 @@ type memreg struct {
 	blobs map[string][]byte // by repository and digest
 
 	// The ways to be wrong that TestConformanceFindsFaults switches on.
-	anyBytes, anyManifest, twice, plain bool
+	anyBytes, anyManifest, twice, plain, nameless, traces bool
 }
 
 var _ providers.Registry = (*memreg)(nil)
@@ -209,4 +209,18 @@ func (m *memreg) Put(ctx context.Context, repo string, d v1.Descriptor, body io.
 
 func TestConformance(t *testing.T) {
 	Conformance(t, Harness{OpenStore: func(*testing.T) providers.Registry { return newMemreg() }})
+}
+
+func (m *memreg) Whoami(ctx context.Context) (providers.Identity, error) {
+	if ctx.Err() != nil || m.nameless {
+		return providers.Identity{}, context.Cause(ctx)
+	}
+	return providers.Identity{Name: providers.Anonymous, From: "memory"}, nil
+}
+
+func (m *memreg) TryPush(ctx context.Context, repo string) error {
+	if m.traces {
+		m.store.create(repo)
+	}
+	return context.Cause(ctx)
 }

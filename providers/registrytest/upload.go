@@ -176,6 +176,9 @@ func (w *uploadWriter) WriteHeader(status int) {
 	if w.class == UploadPut && status == http.StatusCreated {
 		w.commit()
 	}
+	if w.class == UploadDelete && status == http.StatusNoContent {
+		w.s.uploads.end(w.upload)
+	}
 	w.staleRange()
 	if l := h.Get("Location"); l != "" {
 		h.Set("Location", w.location(l, status))

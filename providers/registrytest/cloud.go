@@ -19,7 +19,7 @@ type Cloud struct {
 	// Refusal is its answer. It may create the repository that is asked for.
 	Admit func(*Ask) *Refusal
 	// Put looks at every manifest that is about to be stored, complete and with
-	// the right digest, instead of Quirks.Immutable. It must not call the server.
+	// the right digest, before Quirks.Immutable. It must not call the server.
 	Put func(Putting) *Refusal
 	// Mount says whether a blob may be mounted, besides the quirks.
 	Mount func(a *Ask, from string) bool

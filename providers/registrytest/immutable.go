@@ -8,15 +8,17 @@ import (
 // An answerer answers a request.
 type answerer interface{ send(http.ResponseWriter) }
 
-// mayPut asks the cloud whether a manifest may be stored so, or else the quirks.
+// mayPut asks the cloud whether a manifest may be stored so, and the quirks.
 func (s *Server) mayPut(x *exchange, p Putting) (answerer, bool) {
-	if s.cloud.Put == nil {
-		return s.mayTag(x, p.Present, p.Digest)
+	if s.cloud.Put != nil {
+		if f := s.cloud.Put(p); f != nil {
+			return f, false
+		}
 	}
-	if f := s.cloud.Put(p); f != nil {
-		return f, false
+	if p.Tag == "" {
+		return nil, true
 	}
-	return nil, true
+	return s.mayTag(x, p.Present, p.Digest)
 }
 
 // mayTag decides whether a tag that has the digest present ("" if it is new) may

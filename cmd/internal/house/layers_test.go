@@ -107,7 +107,7 @@ func forbidden(f file, to string) string {
 		return "the leaves do not import each other"
 	case within(f.pkg(), "replicator") && !f.isTest() && leaf(to) != "" && to != leaf(to):
 		return "the engine knows only the root of " + leaf(to)
-	case (within(to, "providers/registrytest") || within(to, "state/statetest")) && !f.isTest() && !mayHoldTestServers(f.pkg()):
+	case isTestServer(to) && !f.isTest() && !mayHoldTestServers(f.pkg()):
 		return "test servers stay out of the shipped binary"
 	case within(to, "providers") && to != "providers" && to != "providers/all" && !f.isTest() &&
 		within(f.pkg(), "cmd/internal") && f.pkg() != "cmd/internal/app":
@@ -116,17 +116,19 @@ func forbidden(f file, to string) string {
 	return ""
 }
 
+// testServers are the folders of what tests, the demo and the benchmarks run against.
+var testServers = []string{
+	"providers/registrytest", "providers/ecr/ecrtest", "providers/gar/gartest", "providers/acr/acrtest",
+	"state/statetest", "state/postgres/pgtest",
+}
+
+func isTestServer(pkg string) bool {
+	return slices.ContainsFunc(testServers, func(dir string) bool { return within(pkg, dir) })
+}
+
 // mayHoldTestServers lists who may import test servers outside of tests.
 func mayHoldTestServers(pkg string) bool {
-	for _, dir := range []string{
-		"providers/registrytest", "state/statetest", "state/postgres/pgtest",
-		"cmd/transship-demo", "cmd/transship-bench",
-	} {
-		if within(pkg, dir) {
-			return true
-		}
-	}
-	return false
+	return isTestServer(pkg) || within(pkg, "cmd/transship-demo") || within(pkg, "cmd/transship-bench")
 }
 
 // TestOneFolderPerModule holds the home of each third-party module: one folder
@@ -151,6 +153,8 @@ func TestOneFolderPerModule(t *testing.T) {
 		"github.com/docker/cli":                  {"cmd/internal/app"},
 		"github.com/google/go-containerregistry": {"providers", "replicator", "state", "cmd"},
 		"golang.org/x/sync":                      {"providers", "replicator", "state", "cmd"},
+		"github.com/aws/aws-sdk-go-v2":           {"providers/ecr"},
+		"github.com/aws/smithy-go":               {"providers/ecr"}, // the SDK's own errors
 	}
 	standard := func(imp string) bool { return !strings.Contains(strings.Split(imp, "/")[0], ".") }
 	for _, f := range files(t) {

@@ -1,0 +1,207 @@
+package ecrtest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/transship/transship/providers/registrytest"
+)
+
+// Options is how a server is started. The zero value is account 123456789012 in
+// eu-west-1, with an IAM of its own.
+type Options struct {
+	Account string
+	Region  string
+	IAM     *IAM // shared with other servers; nil for one of its own
+	// Quirks changes what is on by default; so does Wire on the wire.
+	Quirks func(*Quirks)
+	Wire   func(*registrytest.Quirks)
+	// Dir and TLS are registrytest's; the control plane is plain HTTP.
+	Dir string
+	TLS bool
+}
+
+// A Server is one account's ECR in one region, on loopback. It is safe for
+// concurrent use.
+type Server struct {
+	*registrytest.Server // the data plane, whose content can be loaded and looked at
+
+	account, region string
+	iam             *IAM
+	http            *http.Server
+	url             string
+	loop            sync.WaitGroup
+	once            sync.Once
+
+	mu        sync.Mutex // never held while the data plane is called
+	quirks    Quirks
+	buckets   map[string]*bucket
+	repos     map[string]*repository
+	templates map[string]template
+	settings  map[string]string // of the account
+	calls     map[string]int64
+	planned   []plannedFault
+}
+
+// New starts a server that ends with the test.
+func New(t testing.TB, o Options) *Server {
+	t.Helper()
+	s, err := Start(o)
+	if err != nil {
+		t.Fatalf("start an ECR: %v", err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Start starts a server. The caller closes it.
+func Start(o Options) (*Server, error) {
+	s := &Server{account: cmp.Or(o.Account, "123456789012"), region: cmp.Or(o.Region, "eu-west-1"), iam: o.IAM,
+		quirks: Defaults(), buckets: map[string]*bucket{}, repos: map[string]*repository{}, templates: map[string]template{},
+		settings: map[string]string{blobMounting: "DISABLED"}, calls: map[string]int64{}}
+	if s.iam == nil {
+		s.iam = NewIAM()
+	}
+	if o.Quirks != nil {
+		o.Quirks(&s.quirks)
+	}
+	wire := Wire()
+	if o.Wire != nil {
+		o.Wire(&wire)
+	}
+	front, err := registrytest.Start(registrytest.Options{Dir: o.Dir, TLS: o.TLS, Quirks: wire,
+		Cloud: registrytest.Cloud{Admit: s.admit, Put: s.put, Mount: s.mount}})
+	if err != nil {
+		return nil, err
+	}
+	s.Server = front
+	if err := s.listen(); err != nil {
+		front.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// listen opens the control plane at the data plane's address, on another port.
+func (s *Server) listen() error {
+	host, _, err := net.SplitHostPort(s.Host())
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return err
+	}
+	s.url = "http://" + l.Addr().String()
+	s.http = &http.Server{Handler: http.HandlerFunc(s.serve)}
+	s.loop.Go(func() {
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			panic(fmt.Sprintf("ecrtest: the control plane ended: %v", err))
+		}
+	})
+	return nil
+}
+
+// Close ends all listeners and connections. It may be called twice.
+func (s *Server) Close() {
+	s.once.Do(func() {
+		_ = s.http.Close()
+		s.loop.Wait()
+		s.Server.Close()
+	})
+}
+
+// Endpoint is the URL of the control plane: ECR's, STS's, and that of Pod
+// Identity at [Server.PodIdentityURL].
+func (s *Server) Endpoint() string { return s.url }
+
+// Account is the account's number, Region its region.
+func (s *Server) Account() string { return s.account }
+
+// Region is the region's name.
+func (s *Server) Region() string { return s.region }
+
+// IAM is who there is.
+func (s *Server) IAM() *IAM { return s.iam }
+
+// Configure changes the quirks for requests that arrive from now on.
+func (s *Server) Configure(change func(*Quirks)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.quirks
+	q.Rates = maps.Clone(q.Rates)
+	change(&q)
+	s.quirks, s.buckets = q, map[string]*bucket{}
+}
+
+func (s *Server) config() Quirks {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.quirks
+}
+
+func (s *Server) now() time.Time { return time.Now().Add(s.config().ClockOffset) }
+
+// Calls counts the calls to the control plane by operation, whatever the answer:
+// "DescribeImages", "GetAuthorizationToken", "AssumeRole" and so on;
+// "PodIdentity" is the credential endpoint.
+func (s *Server) Calls() map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.calls)
+}
+
+// ResetCalls begins those counts anew.
+func (s *Server) ResetCalls() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.calls)
+}
+
+func (s *Server) called(op string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls[op]++
+}
+
+// A Fault is one way in which a call to the control plane fails.
+type Fault struct {
+	Status  int // 400 if 0
+	Code    string
+	Message string
+	Header  bool // the code is in X-Amzn-ErrorType only, with a suffix
+	Prefix  bool // the code has a namespace
+}
+
+type plannedFault struct {
+	op    string
+	left  int
+	fault Fault
+}
+
+// Fail makes the next n calls of an operation fail.
+func (s *Server) Fail(n int, op string, f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.planned = append(s.planned, plannedFault{op, n, f})
+}
+
+// fault returns the fault that a call is to have.
+func (s *Server) fault(op string) (Fault, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.planned {
+		if p := &s.planned[i]; p.op == op && p.left > 0 {
+			p.left--
+			return p.fault, true
+		}
+	}
+	return Fault{}, false
+}

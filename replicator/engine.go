@@ -43,7 +43,8 @@ type Options struct {
 	// ReadOnly makes an engine that plans and checks, and opens no spool.
 	ReadOnly bool
 
-	Jobs   int              // side by side; 4
+	Jobs   int              // looked at side by side; 4
+	Images int              // in the plans under way together, or one plan has more; 2000
 	Width  int              // questions of a survey side by side, for each side; 32
 	Now    func() time.Time // time.Now
 	Logger *slog.Logger
@@ -66,7 +67,7 @@ func New(o Options) (*Engine, error) {
 	if o.Policy == nil || o.Registries == nil || o.State == nil {
 		return nil, errors.New("replicator: Policy, Registries and State are required")
 	}
-	o.Jobs = cmp.Or(o.Jobs, 4)
+	o.Jobs, o.Images = cmp.Or(o.Jobs, 4), cmp.Or(o.Images, 2000)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

@@ -7,13 +7,17 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/transship/transship/replicator/transfer"
 	"github.com/transship/transship/state"
 )
 
-// RunAll runs jobs, Options.Jobs at a time, as one pass of each of their rules,
-// and returns a report for each, in the order of jobs. A job that fails is
-// reported and stops nothing else; after a soft stop no further job is begun.
+// RunAll runs jobs as one pass of each of their rules, and returns a report for
+// each, in the order of jobs. At most Options.Jobs of them are looked at side by
+// side; one whose plan is made gives its place to the next as soon as there is
+// room for its images among those under way. A job that fails is reported and
+// stops nothing else; after a soft stop no further job is begun.
 // done, which may be nil, is called for each as it ends, from many goroutines;
 // only there a report has its plans.
 // The error is ctx's cause, or a failure of state.
@@ -24,6 +28,7 @@ func (e *Engine) RunAll(ctx context.Context, trigger string, jobs []Job, done fu
 	}
 	reports := make([]Report, len(jobs))
 	slots := make(chan struct{}, e.opts.Jobs)
+	room := semaphore.NewWeighted(int64(e.opts.Images))
 	var wg sync.WaitGroup
 	for i, job := range jobs {
 		if !e.slot(ctx, slots) {
@@ -31,8 +36,7 @@ func (e *Engine) RunAll(ctx context.Context, trigger string, jobs []Job, done fu
 			continue
 		}
 		wg.Go(func() {
-			defer func() { <-slots }()
-			r, err := e.Run(ctx, job)
+			r, err := e.runIn(ctx, job, slots, room)
 			if r.Err = err; err != nil && ctx.Err() != nil {
 				r.Interrupted, r.Err = true, nil // whatever it was, we stopped it
 			}
@@ -48,6 +52,26 @@ func (e *Engine) RunAll(ctx context.Context, trigger string, jobs []Job, done fu
 		return reports, err
 	}
 	return reports, context.Cause(ctx)
+}
+
+// runIn runs job. Its slot is given back when it has been looked at and has room
+// for its images: surveys ask little at a time and wait much, so the next one
+// goes on while this one's images move.
+func (e *Engine) runIn(ctx context.Context, job Job, slots chan struct{}, room *semaphore.Weighted) (Report, error) {
+	free := sync.OnceFunc(func() { <-slots })
+	defer free()
+	s, err := e.look(ctx, job)
+	if err != nil {
+		return Report{Key: job.Key}, err
+	}
+	if size := int64(min(s.images(), e.opts.Images)); size > 0 {
+		if err := room.Acquire(ctx, size); err != nil {
+			return Report{Key: job.Key}, context.Cause(ctx)
+		}
+		defer room.Release(size)
+	}
+	free()
+	return e.carry(ctx, s)
 }
 
 // Unable records a failed pass for each rule that has problems and no job: it ran,

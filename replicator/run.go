@@ -36,29 +36,59 @@ func (r Report) OK() bool { return r.Err == nil && len(r.Failures) == 0 && !r.In
 // failure of state, or that of a source that could not be read at all; after a
 // soft stop the report says Interrupted.
 func (e *Engine) Run(ctx context.Context, job Job) (Report, error) {
+	s, err := e.look(ctx, job)
+	if err != nil {
+		return Report{Key: job.Key}, err
+	}
+	return e.carry(ctx, s)
+}
+
+// A seen is a job that has been looked at: what there is, and what is to be done.
+type seen struct {
+	job   Job
+	read  survey.Result
+	plans []plan.Plan
+}
+
+// images is how many are to be brought, to all targets.
+func (s seen) images() (n int) {
+	for _, p := range s.plans {
+		n += len(p.Images)
+	}
+	return n
+}
+
+// look surveys job and decides; it writes to no registry.
+func (e *Engine) look(ctx context.Context, job Job) (seen, error) {
 	if e.transfer == nil {
-		return Report{Key: job.Key}, errors.New("this engine is read only")
+		return seen{}, errors.New("this engine is read only")
 	}
 	read, err := e.survey.Read(ctx, job)
 	if err != nil {
-		return Report{Key: job.Key}, fmt.Errorf("survey: %w", err)
+		return seen{}, fmt.Errorf("survey: %w", err)
 	}
-	r := Report{Key: job.Key, Plans: plans(read)}
+	s := seen{job, read, plans(read)}
 	for i := range read.Facts {
 		read.Facts[i].Sources = nil // the content of manifests is decided about, and much
 	}
+	return s, nil
+}
+
+// carry does what look has decided.
+func (e *Engine) carry(ctx context.Context, s seen) (Report, error) {
+	r := Report{Key: s.job.Key, Plans: s.plans}
 	if err := e.remember(ctx, r.Plans); err != nil {
 		return r, err
 	}
 	ledgers, closeLedgers := e.openLedgers(r.Plans)
 	defer closeLedgers()
-	err = e.transfer.Run(ctx, r.Plans...)
+	err := e.transfer.Run(ctx, r.Plans...)
 	if errors.Is(err, transfer.ErrInterrupted) {
 		r.Interrupted, err = true, nil
 	}
 	after := context.WithoutCancel(ctx)
-	e.sum(&r, read, ledgers)
-	if err := e.journal(after, job, read, r.Plans, ledgers); err != nil {
+	e.sum(&r, s.read, ledgers)
+	if err := e.journal(after, s.job, s.read, r.Plans, ledgers); err != nil {
 		return r, err
 	}
 	return r, err

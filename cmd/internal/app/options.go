@@ -18,8 +18,8 @@ type Options struct {
 	State     string        // path of the state file; default below $XDG_STATE_HOME
 	SpoolDir  string        // where blobs in transit are kept; default below the user's cache folder
 	SpoolSize policy.Size   // bytes; 0 is 10 GiB or half of what is free, whichever is less
-	Images    int           // images side by side per target; default 16
-	Jobs      int           // repositories side by side; default 8
+	Images    int           // images side by side per target; default 32
+	Jobs      int           // repositories looked at side by side; default 8
 	Grace     time.Duration // how long Ctrl-C lets blobs in flight finish; default 30s
 
 	Output    string // text or json
@@ -35,7 +35,7 @@ func defaults() Options {
 	return Options{
 		State:    filepath.Join(dataHome("XDG_STATE_HOME", ".local/state", "/var/lib"), "transship", "state.db"),
 		SpoolDir: filepath.Join(dataHome("XDG_CACHE_HOME", ".cache", "/var/cache"), "transship", "spool"),
-		Images:   16, Jobs: 8, Grace: 30 * time.Second,
+		Images:   32, Jobs: 8, Grace: 30 * time.Second,
 		Output: "text", Progress: "auto", LogLevel: "warn", LogFormat: "text",
 	}
 }
@@ -68,7 +68,7 @@ func (o *Options) runFlags(f *pflag.FlagSet) {
 	f.TextVar(&o.SpoolSize, "spool-size", o.SpoolSize, "most `BYTES` the spool takes, as 10GiB (default 10GiB or half of the free disk)")
 	f.Lookup("spool-size").DefValue = "" // the text says it
 	f.IntVar(&o.Images, "images", o.Images, "images side by side for each target")
-	f.IntVar(&o.Jobs, "jobs", o.Jobs, "repositories side by side")
+	f.IntVar(&o.Jobs, "jobs", o.Jobs, "repositories looked at side by side")
 	f.DurationVar(&o.Grace, "grace", o.Grace, "how long a first Ctrl-C lets blobs in flight finish")
 	f.StringVar(&o.Progress, "progress", o.Progress, "auto, bars, lines or none")
 }

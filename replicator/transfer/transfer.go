@@ -70,7 +70,7 @@ type Options struct {
 	Patience   time.Duration // how long a read waits for room in the spool before it is taken from targets that lag; 15 s
 	SpoolBytes int64         // bound of the spool on disk; 0: 10 GiB or half of the free disk
 
-	Width     int // images side by side per target host; 16
+	Width     int // images side by side per target host; 32
 	BlobWidth int // blobs side by side within an image; 4
 
 	// Stop, when closed, is the soft stop: no image and no blob is started any
@@ -104,7 +104,7 @@ func New(opts Options) (*Transfer, error) {
 	if opts.Registries == nil {
 		return nil, errors.New("transfer: Options.Registries is missing")
 	}
-	opts.Width = cmp.Or(opts.Width, 16)
+	opts.Width = cmp.Or(opts.Width, 32)
 	opts.BlobWidth = cmp.Or(opts.BlobWidth, 4)
 	opts.Grace = cmp.Or(opts.Grace, 30*time.Second)
 	if opts.Progress == nil {

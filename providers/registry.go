@@ -71,12 +71,12 @@ type Registry interface {
 	// it did, is for Put.
 	Mount(ctx context.Context, repo, from string, blob v1.Hash) (mounted bool, s *Session, err error)
 
-	// Put uploads desc in the fewest requests that the host allows, going on from
-	// s if it is not nil. body is read from several offsets if a request has to
-	// be repeated; its ReadAt may block until bytes are there, and an error from
-	// it breaks the upload off without committing. After an error Put returns
-	// the session to go on from, if the host allows that.
-	Put(ctx context.Context, repo string, desc v1.Descriptor, body io.ReaderAt, s *Session) (*Session, error)
+	// Put uploads desc in the fewest requests that the host allows. body is read
+	// from several offsets if a request has to be repeated; its ReadAt may block
+	// until bytes are there, and an error from it breaks the upload off without
+	// committing. After an error Put returns the session to go on from, if the
+	// host allows that.
+	Put(ctx context.Context, repo string, desc v1.Descriptor, body io.ReaderAt, opts UploadOptions) (*Session, error)
 
 	// TryPush asks whether repo can be pushed to: it begins an upload and gives it
 	// up, so that nothing stays there but, at hosts that know no way to give one up,
@@ -123,12 +123,26 @@ type Receipt struct {
 	Subject v1.Hash
 }
 
+// UploadOptions say where a Put goes on, and who hears how far it has come.
+type UploadOptions struct {
+	// From is the upload to go on with; nil begins one. A session that the host
+	// no longer knows, or that cannot be right, is replaced.
+	From *Session
+	// Keep, if it is not nil, is told of the session once the host has opened it
+	// and after each piece that it has acknowledged, where the host can go on from
+	// it: the process may be killed before Put returns. It is called by one
+	// goroutine at a time, holds the upload up, and is not called once Put has
+	// returned.
+	Keep func(Session)
+}
+
 // A Session is an upload that has begun at a host. It may be kept in state and
 // outlive the process; Location can hold a secret and is never printed.
 type Session struct {
 	Location  string    // absolute URL
 	Committed int64     // bytes the host has acknowledged
 	Started   time.Time // when the host opened it
+	New       bool      // no byte has been sent to it; never kept
 }
 
 // String keeps the location out of logs.

@@ -117,7 +117,7 @@ func (p *repo) link(from, to string) error {
 
 // Put writes a blob; it gets its name once its digest is proven. Where the blob
 // is whole already, body is not read; a damaged one is replaced.
-func (r *Registry) Put(ctx context.Context, name string, desc v1.Descriptor, body io.ReaderAt, _ *providers.Session) (*providers.Session, error) {
+func (r *Registry) Put(ctx context.Context, name string, desc v1.Descriptor, body io.ReaderAt, _ providers.UploadOptions) (*providers.Session, error) {
 	const op = "upload blob"
 	p, err := r.ensured(ctx, op, name)
 	if err != nil {

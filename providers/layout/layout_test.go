@@ -35,7 +35,7 @@ func put(t *testing.T, r *Registry, repo, ref string, m *content.Manifest) {
 	t.Helper()
 	for _, one := range m.All() {
 		for _, b := range one.Blobs {
-			if _, err := r.Put(t.Context(), repo, b.Descriptor, b.Content, nil); err != nil {
+			if _, err := r.Put(t.Context(), repo, b.Descriptor, b.Content, providers.UploadOptions{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -211,18 +211,18 @@ func TestPutProvesTheDigest(t *testing.T) {
 	wrong := bytes.Clone(right)
 	wrong[5000] ^= 1
 	for name, body := range map[string][]byte{"corrupt": wrong, "short": right[:9999], "empty": nil} {
-		_, err := r.Put(t.Context(), "app", b.Descriptor, bytes.NewReader(body), nil)
+		_, err := r.Put(t.Context(), "app", b.Descriptor, bytes.NewReader(body), providers.UploadOptions{})
 		if wantKind(t, err, providers.Invalid); strings.Contains(err.Error(), dir+"/app/") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	broken := errors.New("source broke")
-	if _, err := r.Put(t.Context(), "app", b.Descriptor, failingAt{broken}, nil); !errors.Is(err, broken) || providers.KindOf(err) != providers.Unknown {
+	if _, err := r.Put(t.Context(), "app", b.Descriptor, failingAt{broken}, providers.UploadOptions{}); !errors.Is(err, broken) || providers.KindOf(err) != providers.Unknown {
 		t.Errorf("error %v, want the body's own", err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(broken)
-	if _, err := r.Put(ctx, "app", b.Descriptor, bytes.NewReader(right), nil); err != broken {
+	if _, err := r.Put(ctx, "app", b.Descriptor, bytes.NewReader(right), providers.UploadOptions{}); err != broken {
 		t.Errorf("error %v, want the cause", err)
 	}
 	if files, _ := filepath.Glob(filepath.Join(dir, "app/blobs/sha256/*")); len(files) != 0 {
@@ -233,14 +233,14 @@ func TestPutProvesTheDigest(t *testing.T) {
 	}
 	file := filepath.Join(dir, "app/blobs/sha256", b.Digest.Hex)
 	os.WriteFile(file, wrong, 0o644) // damaged on disk: put again mends it
-	if _, err := r.Put(t.Context(), "app", b.Descriptor, bytes.NewReader(right), nil); err != nil {
+	if _, err := r.Put(t.Context(), "app", b.Descriptor, bytes.NewReader(right), providers.UploadOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if got, _ := os.ReadFile(file); !bytes.Equal(got, right) {
 		t.Error("a damaged blob was kept")
 	}
 	zero := content.Bytes(types.OCILayer, nil)
-	if _, err := r.Put(t.Context(), "app", zero.Descriptor, bytes.NewReader(nil), nil); err != nil {
+	if _, err := r.Put(t.Context(), "app", zero.Descriptor, bytes.NewReader(nil), providers.UploadOptions{}); err != nil {
 		t.Errorf("a layer of no bytes: %v", err)
 	}
 }
@@ -265,7 +265,7 @@ func TestMountLinks(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir)
 	b := content.Layer("layer", 10_000)
-	if _, err := r.Put(t.Context(), "lib", b.Descriptor, b.Content, nil); err != nil {
+	if _, err := r.Put(t.Context(), "lib", b.Descriptor, b.Content, providers.UploadOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // the second time it is there
@@ -292,7 +292,7 @@ func TestMountReplacesDamage(t *testing.T) {
 	r := open(t, dir)
 	b := content.Layer("layer", 10_000)
 	for _, repo := range []string{"lib", "app"} {
-		if _, err := r.Put(t.Context(), repo, b.Descriptor, b.Content, nil); err != nil {
+		if _, err := r.Put(t.Context(), repo, b.Descriptor, b.Content, providers.UploadOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -202,7 +202,7 @@ func TestServiceThatGivesLess(t *testing.T) {
 			if mounted || err != nil {
 				t.Errorf("mount: %v, %v; want a refusal", mounted, err)
 			}
-			_, err = r.Put(t.Context(), "app", m.Blobs[0].Descriptor, m.Blobs[0].Content, nil)
+			_, err = r.Put(t.Context(), "app", m.Blobs[0].Descriptor, m.Blobs[0].Content, providers.UploadOptions{})
 			if name == "one scope" && err != nil {
 				t.Error(err)
 			}
@@ -263,7 +263,7 @@ func TestAnonymousRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := image("other")
-	_, err := r.Put(t.Context(), "app", m.Blobs[0].Descriptor, m.Blobs[0].Content, nil)
+	_, err := r.Put(t.Context(), "app", m.Blobs[0].Descriptor, m.Blobs[0].Content, providers.UploadOptions{})
 	wantKind(t, err, providers.Denied)
 }
 

@@ -119,7 +119,7 @@ func TestContextEndsAsItsCause(t *testing.T) {
 			return err
 		},
 		"upload": func(ctx context.Context) error {
-			_, err := r.Put(ctx, "new", m.Blobs[0].Descriptor, m.Blobs[0].Content, nil)
+			_, err := r.Put(ctx, "new", m.Blobs[0].Descriptor, m.Blobs[0].Content, providers.UploadOptions{})
 			return err
 		},
 		"mount": func(ctx context.Context) error {
@@ -173,7 +173,7 @@ func TestConnections(t *testing.T) {
 				r.Manifest(t.Context(), "app", "v2") // an error's body
 				readBlob(t.Context(), r, "app", m.Blobs[2].Descriptor, 0)
 				b := content.Layer("x", 3000)
-				r.Put(t.Context(), "new", b.Descriptor, b.Content, nil)
+				r.Put(t.Context(), "new", b.Descriptor, b.Content, providers.UploadOptions{})
 			}
 		})
 	}
@@ -199,7 +199,7 @@ func TestObserve(t *testing.T) {
 	})
 	readBlob(t.Context(), r, "app", m.Blobs[2].Descriptor, 0)
 	b := content.Layer("x", 3000)
-	r.Put(t.Context(), "new", b.Descriptor, b.Content, nil)
+	r.Put(t.Context(), "new", b.Descriptor, b.Content, providers.UploadOptions{})
 	r.Head(t.Context(), "app", "v9")
 	for op, want := range map[string]Request{"ping": {Status: 200}, "get blob": {Status: 200, Got: 5000},
 		"put upload": {Status: 201, Sent: 3000, Class: limit.Write}, "head manifest": {Status: 404}} {

@@ -108,7 +108,7 @@ func TestNoCredentialForOtherHosts(t *testing.T) {
 		t.Errorf("blob %q, %v", raw, err)
 	}
 	r.Head(t.Context(), "app", "v1")
-	r.Put(t.Context(), "app", someBlob, strings.NewReader("blob"), nil)
+	r.Put(t.Context(), "app", someBlob, strings.NewReader("blob"), providers.UploadOptions{})
 	if n := len(same.seen()); n < 3 {
 		t.Fatalf("%d requests at the other host, want a read, a HEAD and an upload at least", n)
 	}
@@ -151,9 +151,9 @@ func TestPrivateAddressesAreRefused(t *testing.T) {
 			if e.Hint == "" || strings.Contains(err.Error(), "tried") {
 				t.Errorf("error %v, hint %q; want one try and a hint", err, e.Hint)
 			}
-			_, err = r.Put(t.Context(), "app", someBlob, strings.NewReader("blob"), nil)
+			_, err = r.Put(t.Context(), "app", someBlob, strings.NewReader("blob"), providers.UploadOptions{})
 			wantKind(t, err, providers.Invalid)
-			_, err = r.Put(t.Context(), "app", someBlob, strings.NewReader("blob"), &providers.Session{Location: to + "/x"})
+			_, err = r.Put(t.Context(), "app", someBlob, strings.NewReader("blob"), providers.UploadOptions{From: &providers.Session{Location: to + "/x"}})
 			wantKind(t, err, providers.Invalid)
 			if n := len(elsewhere.seen()) + len(byName.seen()); n != 0 {
 				t.Errorf("%d requests arrived where none may go", n)

@@ -161,7 +161,7 @@ func TestNamesAreChecked(t *testing.T) {
 	for _, repo := range []string{"", "/a", "a/", "../a", "a/../b", "a?b", "a#b", "a b", "a\nb", "-a", "a%2fb"} {
 		_, err := r.Head(t.Context(), repo, "v1")
 		wantKind(t, err, providers.Invalid)
-		_, err = r.Put(t.Context(), repo, someBlob, strings.NewReader("blob"), nil)
+		_, err = r.Put(t.Context(), repo, someBlob, strings.NewReader("blob"), providers.UploadOptions{})
 		wantKind(t, err, providers.Invalid)
 	}
 	for _, ref := range []string{"v1/x", "..", "v 1", "sha256:abc", "sha256:" + strings.Repeat("g", 64), strings.Repeat("a", 129), "a?b"} {

@@ -168,10 +168,10 @@ func TestPutManifestKinds(t *testing.T) {
 	s.Set(func(q *registrytest.Quirks) { q.ReadOnly, q.Full = false, true })
 	_, err = r.PutManifest(t.Context(), "app", "v1", one.Manifest, providers.PutOptions{})
 	wantKind(t, err, providers.Quota)
-	_, err = r.Put(t.Context(), "app", content.Layer("x", 10).Descriptor, content.Layer("x", 10).Content, nil)
+	_, err = r.Put(t.Context(), "app", content.Layer("x", 10).Descriptor, content.Layer("x", 10).Content, providers.UploadOptions{})
 	wantKind(t, err, providers.Quota)
 	s.Set(func(q *registrytest.Quirks) { q.Full, q.MustExist = false, registrytest.MustExistAsGAR })
-	_, err = r.Put(t.Context(), "nowhere", content.Layer("x", 10).Descriptor, content.Layer("x", 10).Content, nil)
+	_, err = r.Put(t.Context(), "nowhere", content.Layer("x", 10).Descriptor, content.Layer("x", 10).Content, providers.UploadOptions{})
 	if e := wantKind(t, err, providers.Denied); !strings.Contains(e.Hint, "create the repository") {
 		t.Errorf("hint %q", e.Hint)
 	}

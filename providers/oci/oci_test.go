@@ -101,7 +101,7 @@ func tagsOf(t *testing.T, r *Registry, repo string) []string {
 // copyImage brings an image over by single writes, as transfer does.
 func copyImage(ctx context.Context, r *Registry, repo, tag string, m *content.Manifest) error {
 	for _, b := range m.Blobs {
-		if _, err := r.Put(ctx, repo, b.Descriptor, b.Content, nil); err != nil {
+		if _, err := r.Put(ctx, repo, b.Descriptor, b.Content, providers.UploadOptions{}); err != nil {
 			return err
 		}
 	}

@@ -15,36 +15,58 @@ import (
 // inPieces uploads by PATCH and returns the session after an error, so that the
 // next try, or the next process, goes on at the offset that the host reports.
 func (u *upload) inPieces(ctx context.Context) (*providers.Session, error) {
-	resumed := u.session != nil && u.session.Committed > 0
+	u.piece = u.r.opts.ChunkSize
 	for {
-		err := u.piecesOnce(ctx, resumed)
+		err := u.piecesOnce(ctx)
 		switch {
 		case err == nil:
 			return nil, nil
-		case u.lost(err):
-			u.session, resumed = nil, false
+		case u.lost(err) || u.spoilt(err):
+			u.session, u.mended = nil, false
+			continue
+		case u.tooLarge(err):
 			continue
 		}
 		if err = u.tries.again(ctx, err); err != nil {
-			return u.session, err
+			return u.left(err), err
 		}
-		resumed = u.session != nil
 	}
 }
 
+// left is the session to go on from after err: none where the host has judged
+// what is in it.
+func (u *upload) left(err error) *providers.Session {
+	if e, ok := errors.AsType[*providers.Error](err); ok && e.Kind == providers.Invalid && e.Status > 0 {
+		return nil
+	}
+	return u.session
+}
+
+// spoilt reports, once, that the host refuses what it has of an upload that was
+// broken off: somebody else wrote to it, or what was sent before was wrong.
+func (u *upload) spoilt(err error) bool {
+	e, ok := errors.AsType[*providers.Error](err)
+	if !ok || e.Kind != providers.Invalid || e.Status == 0 || !u.mended || u.anew {
+		return false
+	}
+	u.anew = true
+	return true
+}
+
 // piecesOnce goes on with the session, or a new one, to the end of the blob.
-func (u *upload) piecesOnce(ctx context.Context, resumed bool) error {
+func (u *upload) piecesOnce(ctx context.Context) error {
 	if u.session == nil {
 		if err := u.start(ctx); err != nil {
 			return err
 		}
-	} else if resumed {
+		u.told()
+	} else if !u.session.New {
 		if err := u.resume(ctx); err != nil {
 			return err
 		}
 	}
 	for u.session.Committed < u.desc.Size {
-		before := u.session.Committed
+		before, start := u.session.Committed, time.Now()
 		if err := u.patch(ctx); err != nil {
 			return err
 		}
@@ -53,11 +75,47 @@ func (u *upload) piecesOnce(ctx context.Context, resumed bool) error {
 				fmt.Errorf("the host takes no byte after the first %d", before), "")
 		}
 		u.tries.done = 0
+		u.grow(time.Since(start))
+		u.told()
 	}
 	if err := u.commit(ctx, u.desc.Size); err != nil {
 		return err
 	}
 	return u.verify(ctx)
+}
+
+// told hands the session to whoever keeps it.
+func (u *upload) told() {
+	if u.keep != nil {
+		s := *u.session
+		s.New = false // by the time it is needed, bytes have been sent
+		u.keep(s)
+	}
+}
+
+// pieceTime is what a piece should take at most. After each piece the way to the
+// host is idle for a round trip and for as long as the host needs to put it away,
+// so pieces have to be large; but a host that keeps nothing of a piece that was
+// broken off costs all of one. Half a minute makes the one a percent or so of a
+// long way, and bounds the other.
+const pieceTime = 30 * time.Second
+
+// grow makes the next piece larger while they are quick.
+func (u *upload) grow(took time.Duration) {
+	if most := u.r.pieceMost.Load(); took < pieceTime/2 && (most == 0 || 2*u.piece <= most) {
+		u.piece *= 2
+	}
+}
+
+// tooLarge reports that a piece was larger than what the host, or a proxy before
+// it, takes at once, though smaller ones went: from now on they stay small.
+func (u *upload) tooLarge(err error) bool {
+	e, ok := errors.AsType[*providers.Error](err)
+	if !ok || e.Status != http.StatusRequestEntityTooLarge || u.broken <= u.r.opts.ChunkSize {
+		return false
+	}
+	u.r.pieceMost.Store(u.r.opts.ChunkSize)
+	return true
 }
 
 // settle is how long the host is left alone after a broken request. A host that
@@ -110,8 +168,8 @@ func (u *upload) status(ctx context.Context) error {
 	c.url, c.good = at, []int{http.StatusNoContent, http.StatusOK, http.StatusAccepted}
 	return u.r.once(ctx, c, func(resp *http.Response) error {
 		end, ok := rangeEnd(resp.Header.Get("Range"))
-		if !ok || end > u.desc.Size {
-			e := u.r.fail(c, providers.NotFound, errors.New("the host does not say how much it has of it"), "")
+		if !ok || end > u.desc.Size || u.own && end > u.high {
+			e := u.r.fail(c, providers.NotFound, errors.New("the host does not say how much it has of it, or has more than was sent"), "")
 			e.Code = "BLOB_UPLOAD_UNKNOWN"
 			return e
 		}
@@ -128,7 +186,8 @@ func (u *upload) patch(ctx context.Context) error {
 		return err
 	}
 	from := u.session.Committed
-	end := min(from+max(u.r.opts.ChunkSize, u.minimum), u.desc.Size)
+	end := min(from+max(u.piece, u.minimum), u.desc.Size)
+	u.session.New = false
 	c.url, c.good = at, []int{http.StatusAccepted, http.StatusCreated, http.StatusNoContent, http.StatusOK}
 	c.header = http.Header{"Content-Type": {"application/octet-stream"},
 		"Content-Range": {fmt.Sprintf("%d-%d", from, end-1)}}
@@ -139,12 +198,16 @@ func (u *upload) patch(ctx context.Context) error {
 		return sent
 	}
 	err = u.r.once(ctx, c, func(resp *http.Response) error {
-		u.session.Committed = end
+		u.session.Committed, u.high = end, end
 		if has, ok := rangeEnd(resp.Header.Get("Range")); ok && has >= from && has < end {
 			u.session.Committed = has // the rest was lost: it goes again
 		}
 		return u.moveOn(c, resp)
 	})
+	if err != nil && sent != nil {
+		u.high = max(u.high, from+sent.stop())
+		u.piece, u.broken = u.r.opts.ChunkSize, end-from
+	}
 	if err != nil && sent != nil && sent.failure() != nil {
 		return fmt.Errorf("%s %s: read its bytes: %w", c.op, u.r.where(c.repo, c.ref), sent.failure())
 	}

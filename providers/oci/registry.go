@@ -30,6 +30,8 @@ type Registry struct {
 	digestless atomic.Bool // HEAD tells no digest
 	linked     atomic.Bool // lists that go on say so in a Link header
 	whole      atomic.Bool // a short page without a Link is the last one
+
+	pieceMost atomic.Int64 // the largest piece of an upload that the host takes; 0 is not known
 }
 
 var _ providers.Registry = (*Registry)(nil)

@@ -62,8 +62,12 @@ func (r *Registry) mountRefused(err error, repo, from string) bool {
 // (distribution-spec v1.1, "Pushing blobs"). An error of body is returned
 // wrapped and is no provider error. A ReadAt that has begun when Put returns may
 // still be running; none follows it.
-func (r *Registry) Put(ctx context.Context, repo string, desc v1.Descriptor, body io.ReaderAt, s *providers.Session) (*providers.Session, error) {
-	u := &upload{r: r, repo: repo, desc: desc, body: body, session: s, tries: r.tries()}
+func (r *Registry) Put(ctx context.Context, repo string, desc v1.Descriptor, body io.ReaderAt, opts providers.UploadOptions) (*providers.Session, error) {
+	u := &upload{r: r, repo: repo, desc: desc, body: body, keep: opts.Keep, tries: r.tries()}
+	if opts.From != nil {
+		s := *opts.From
+		u.session = &s
+	}
 	if err := r.check(opUpload, repo, desc.Digest.String()); err != nil {
 		return nil, err
 	}
@@ -88,7 +92,7 @@ func (r *Registry) session(c *call, resp *http.Response) (*providers.Session, er
 	if err != nil {
 		return nil, err
 	}
-	return &providers.Session{Location: u.String(), Started: time.Now()}, nil
+	return &providers.Session{Location: u.String(), Started: time.Now(), New: true}, nil
 }
 
 // location resolves the answer's Location, which may be on another host, where
@@ -108,9 +112,14 @@ type upload struct {
 	desc    v1.Descriptor
 	body    io.ReaderAt
 	session *providers.Session
-	minimum int64 // bytes that a piece must have, as the host says
-	anew    bool  // a lost session was replaced once
-	mended  bool  // it went on after a break
+	keep    func(providers.Session) // may be nil
+	minimum int64                   // bytes that a piece must have, as the host says
+	piece   int64                   // bytes of the next piece
+	broken  int64                   // bytes of the last one that failed
+	own     bool                    // the session was opened here
+	high    int64                   // the most bytes that were handed to the host in it
+	anew    bool                    // a lost session was replaced once
+	mended  bool                    // it went on after a break
 	tries   *tries
 }
 
@@ -122,6 +131,9 @@ func (u *upload) call(method string) *call {
 // whole uploads in one request. A break starts again from the first byte: the
 // hosts that take no pieces throw away what they have.
 func (u *upload) whole(ctx context.Context) error {
+	if u.session != nil && !u.session.New {
+		u.session = nil // bytes may be in it, and the body starts with the first
+	}
 	for {
 		err := u.wholeOnce(ctx)
 		if err == nil {
@@ -147,6 +159,7 @@ func (u *upload) wholeOnce(ctx context.Context) error {
 
 func (u *upload) start(ctx context.Context) error {
 	c := u.r.startCall(opUpload, u.repo, u.desc.Digest)
+	u.own, u.high = true, 0
 	return u.r.do(ctx, c, func(resp *http.Response) (err error) {
 		u.session, err = u.r.session(c, resp)
 		u.minimum = minimumChunk(resp.Header)

@@ -199,7 +199,7 @@ func (c *conformer) all(ctx context.Context, m *content.Manifest) map[string]err
 		_ = body.Close()
 	}
 	_, _, errs["mount"] = c.Mount(ctx, "app2", "app", b.Digest)
-	_, errs["put"] = c.Put(ctx, "app", fresh.Descriptor, fresh.Content, nil)
+	_, errs["put"] = c.Put(ctx, "app", fresh.Descriptor, fresh.Content, providers.UploadOptions{})
 	for _, err := range c.Rows(ctx, "app") {
 		errs["rows"] = err
 	}

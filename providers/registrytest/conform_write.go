@@ -22,7 +22,7 @@ func (c *conformer) emptyBlob() {
 func (c *conformer) wrongBlob() {
 	b, other := content.Layer("one", 1000), content.Layer("other", 1000)
 	c.must("ensure", c.Ensure(c.ctx, "app"))
-	_, err := c.Put(c.ctx, "app", b.Descriptor, other.Content, nil)
+	_, err := c.Put(c.ctx, "app", b.Descriptor, other.Content, providers.UploadOptions{})
 	c.fails("put of other bytes", providers.Invalid, err)
 	c.lacks("app", b)
 	c.blob("app", b)
@@ -51,7 +51,8 @@ func (b brokenReader) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // brokenBody: an error of the body breaks the upload off, comes back as it is, and
-// commits nothing; the upload goes on from the session, or from the start.
+// commits nothing; the upload goes on from the session, from what Keep was told
+// of it, or from the start.
 func (c *conformer) brokenBody() {
 	b := content.Layer("large", 3<<20)
 	c.must("ensure", c.Ensure(c.ctx, "app"))
@@ -59,15 +60,26 @@ func (c *conformer) brokenBody() {
 	var s *providers.Session
 	for _, from := range []int64{0, 1 << 20, b.Size - 1} {
 		var err error
-		s, err = c.Put(c.ctx, "app", b.Descriptor, brokenReader{b.Content, from, told}, nil)
+		s, err = c.Put(c.ctx, "app", b.Descriptor, brokenReader{b.Content, from, told}, providers.UploadOptions{})
 		if !errors.Is(err, told) {
 			c.Errorf("put of a body that breaks at %d: %v, want its error", from, err)
 		}
 		c.lacks("app", b)
 	}
-	_, err := c.Put(c.ctx, "app", b.Descriptor, b.Content, s)
+	_, err := c.Put(c.ctx, "app", b.Descriptor, b.Content, providers.UploadOptions{From: s})
 	c.must(fmt.Sprintf("put, going on from a session (%v)", s != nil), err)
 	c.holds("app", b)
+
+	other := content.Layer("kept", 3<<20)
+	var kept *providers.Session
+	_, err = c.Put(c.ctx, "app", other.Descriptor, brokenReader{other.Content, 1 << 20, told},
+		providers.UploadOptions{Keep: func(s providers.Session) { kept = &s }})
+	if !errors.Is(err, told) {
+		c.Errorf("put of a body that breaks: %v, want its error", err)
+	}
+	_, err = c.Put(c.ctx, "app", other.Descriptor, other.Content, providers.UploadOptions{From: kept})
+	c.must(fmt.Sprintf("put, going on from a session that was kept (%v)", kept != nil), err)
+	c.holds("app", other)
 }
 
 // mount: from a repository that has the blob.
@@ -81,7 +93,7 @@ func (c *conformer) mount() {
 		c.Errorf("mounted: %v", mounted)
 	}
 	if !mounted {
-		_, err := c.Put(c.ctx, "app", b.Descriptor, b.Content, s)
+		_, err := c.Put(c.ctx, "app", b.Descriptor, b.Content, providers.UploadOptions{From: s})
 		c.must("put after a mount that was refused", err)
 	}
 	c.holds("app", b)
@@ -99,7 +111,7 @@ func (c *conformer) mountRefused() {
 			c.Errorf("mount from %s: %v (%v), want a refusal", from, mounted, err)
 		}
 		c.lacks("app", b)
-		_, err = c.Put(c.ctx, "app", b.Descriptor, b.Content, s)
+		_, err = c.Put(c.ctx, "app", b.Descriptor, b.Content, providers.UploadOptions{From: s})
 		c.must("put into the session", err)
 		c.holds("app", b)
 	}
@@ -208,7 +220,7 @@ func (c *conformer) concurrent() {
 func (c *conformer) worker(i int, base content.Blob) {
 	m := content.Image(fmt.Sprint("worker ", i), []content.Blob{base, content.Layer(fmt.Sprint("own ", i), 20_000)})
 	for _, b := range m.Blobs {
-		if _, err := c.Put(c.ctx, "app", b.Descriptor, b.Content, nil); err != nil {
+		if _, err := c.Put(c.ctx, "app", b.Descriptor, b.Content, providers.UploadOptions{}); err != nil {
 			c.Errorf("worker %d: put: %v", i, err)
 			return
 		}

@@ -114,7 +114,7 @@ func (c *conformer) push(repo string, m *content.Manifest, tags ...string) {
 
 func (c *conformer) blob(repo string, b content.Blob) {
 	c.Helper()
-	if _, err := c.Put(c.ctx, repo, b.Descriptor, b.Content, nil); err != nil {
+	if _, err := c.Put(c.ctx, repo, b.Descriptor, b.Content, providers.UploadOptions{}); err != nil {
 		c.Fatalf("put blob %s: %v", b.Digest, err)
 	}
 }

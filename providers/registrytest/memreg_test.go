@@ -192,7 +192,7 @@ func (m *memreg) set(repo string, blob v1.Hash, data []byte) {
 	m.blobs[repo+"@"+blob.String()] = data
 }
 
-func (m *memreg) Put(ctx context.Context, repo string, d v1.Descriptor, body io.ReaderAt, _ *providers.Session) (*providers.Session, error) {
+func (m *memreg) Put(ctx context.Context, repo string, d v1.Descriptor, body io.ReaderAt, _ providers.UploadOptions) (*providers.Session, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

@@ -16,8 +16,11 @@ import (
 const (
 	learnedFor = 7 * 24 * time.Hour // what trying has told of a host is tried again after this
 	refusedFor = 24 * time.Hour
-	enough     = 5       // different refused pairs, with no success, make a host mountless
-	mostFacts  = 200_000 // per host; beyond, those of earlier images are dropped (state has them)
+	// sessionLife is the age at which an open upload is not worth asking for: the
+	// registries that tell keep one for a week at most.
+	sessionLife = 7 * 24 * time.Hour
+	enough      = 5       // different refused pairs, with no success, make a host mountless
+	mostFacts   = 200_000 // per host; beyond, those of earlier images are dropped (state has them)
 )
 
 // A spot is content in a repository of one host.
@@ -109,13 +112,16 @@ func (h *host) learn(ctx context.Context, t *Transfer, reg providers.Registry) (
 func (h *host) loadUploads(ctx context.Context, t *Transfer) {
 	open, err := t.opts.State.Uploads(ctx, h.name)
 	t.warn("read open uploads", err)
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	for _, u := range open {
-		at := spot{u.Repo.Name, u.Digest}
-		if h.uploads[at] == nil {
+		if t.opts.Now().Sub(u.Started) > sessionLife {
+			t.warn("drop open upload", t.opts.State.DropUpload(ctx, u.Repo, u.Digest))
+			continue
+		}
+		h.mu.Lock()
+		if at := (spot{u.Repo.Name, u.Digest}); h.uploads[at] == nil {
 			h.uploads[at] = &providers.Session{Location: u.Location, Committed: u.Committed, Started: u.Started}
 		}
+		h.mu.Unlock()
 	}
 }
 

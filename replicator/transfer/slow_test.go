@@ -84,8 +84,8 @@ type givesUp struct {
 	then  func()
 }
 
-func (g *givesUp) Put(ctx context.Context, repo string, desc v1.Descriptor, body io.ReaderAt, s *providers.Session) (*providers.Session, error) {
-	s, err := g.Registry.Put(ctx, repo, desc, body, s)
+func (g *givesUp) Put(ctx context.Context, repo string, desc v1.Descriptor, body io.ReaderAt, opts providers.UploadOptions) (*providers.Session, error) {
+	s, err := g.Registry.Put(ctx, repo, desc, body, opts)
 	if desc.Digest == g.layer && err != nil {
 		g.then()
 	}

@@ -35,7 +35,7 @@ func (w *work) stream(ctx context.Context, o *origin, s *providers.Session) (*pr
 	if err := body.begin(); err != nil {
 		return s, w.readError(ctx, err)
 	}
-	s, err := w.to.reg.Put(ctx, w.to.repo, o.desc, &sentBody{body, w}, s)
+	s, err := w.to.reg.Put(ctx, w.to.repo, o.desc, &sentBody{body, w}, w.uploadFrom(ctx, s, o.desc.Digest))
 	switch bad := body.failure(); {
 	case err == nil:
 		return nil, nil

@@ -3,7 +3,6 @@ package transfer
 import (
 	"context"
 	"errors"
-
 	"io"
 	"log/slog"
 
@@ -12,11 +11,7 @@ import (
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/replicator/plan"
 	"github.com/transship/transship/replicator/transfer/spool"
-	"github.com/transship/transship/state"
 )
-
-// largeUpload is the size in bytes from which an open session is kept in state.
-const largeUpload = 64 << 20
 
 // upload sends b, going on from s or from a session that an earlier run left.
 // Wrong bytes from the source are read afresh once; bytes that had to make room
@@ -33,8 +28,8 @@ func (w *work) upload(ctx context.Context, b plan.Blob, s *providers.Session) er
 		b.Size = size
 	}
 	o := w.origin(b)
-	if s == nil {
-		s = w.resumable(b.Descriptor)
+	if left := w.resumable(b.Digest); left != nil {
+		s = left // better than one that a refused mount has opened
 	}
 	s, err := w.send(ctx, o, s)
 	if wrongBytes(err) {
@@ -46,7 +41,7 @@ func (w *work) upload(ctx context.Context, b plan.Blob, s *providers.Session) er
 		w.explain(o.desc, err)
 		s, err = w.stream(ctx, o, s)
 	}
-	w.settle(ctx, b.Descriptor, s, err)
+	w.settle(ctx, b.Digest, s, err)
 	wrong := wrongBytes(err)
 	if err = named(err, o); wrong {
 		w.t.bad.note(w, b.Digest, err)
@@ -73,7 +68,7 @@ func (w *work) send(ctx context.Context, o *origin, s *providers.Session) (*prov
 	if err := ready(); err != nil {
 		return s, w.readError(ctx, err)
 	}
-	s, err = w.to.reg.Put(ctx, w.to.repo, o.desc, &sentBody{claim, w}, s)
+	s, err = w.to.reg.Put(ctx, w.to.repo, o.desc, &sentBody{claim, w}, w.uploadFrom(ctx, s, o.desc.Digest))
 	if err == nil {
 		return nil, nil
 	}
@@ -92,7 +87,7 @@ func (w *work) sendWhole(ctx context.Context, o *origin, claim *spool.Claim, s *
 		return s, w.readError(ctx, err)
 	}
 	w.t.opts.Progress.Retry(w.plan.Target, "upload broke while the source was read")
-	s, err := w.to.reg.Put(ctx, w.to.repo, o.desc, &sentBody{claim, w}, s)
+	s, err := w.to.reg.Put(ctx, w.to.repo, o.desc, &sentBody{claim, w}, w.uploadFrom(ctx, s, o.desc.Digest))
 	if err == nil {
 		return nil, nil
 	}
@@ -147,41 +142,6 @@ func named(err error, o *origin) error {
 func wrongBytes(err error) bool {
 	_, wrong := errors.AsType[*spool.Mismatch](err)
 	return wrong || sideOf(err) == Source && providers.KindOf(err) == providers.Invalid
-}
-
-// resumable returns the session that an earlier run left open for desc.
-func (w *work) resumable(desc v1.Descriptor) *providers.Session {
-	if w.to.caps.Chunks != providers.Yes || desc.Size < largeUpload {
-		return nil
-	}
-	h := w.to.host
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.uploads[spot{w.to.repo, desc.Digest}]
-}
-
-// settle keeps the session of an upload that broke off, and drops that of one
-// which is done or cannot be gone on with.
-func (w *work) settle(ctx context.Context, desc v1.Descriptor, s *providers.Session, err error) {
-	if w.to.caps.Chunks != providers.Yes || desc.Size < largeUpload {
-		return
-	}
-	ctx = context.WithoutCancel(ctx)
-	h, at := w.to.host, spot{w.to.repo, desc.Digest}
-	h.mu.Lock()
-	had := h.uploads[at] != nil
-	keep := err != nil && s != nil && !wrongBytes(err)
-	if delete(h.uploads, at); keep {
-		h.uploads[at] = s
-	}
-	h.mu.Unlock()
-	switch {
-	case keep:
-		w.t.warn("record open upload", w.t.opts.State.SaveUpload(ctx, state.Upload{
-			Repo: w.target(), Digest: desc.Digest, Location: s.Location, Committed: s.Committed, Started: s.Started}))
-	case had:
-		w.t.warn("drop open upload", w.t.opts.State.DropUpload(ctx, w.target(), desc.Digest))
-	}
 }
 
 // sentBody counts what an upload takes.

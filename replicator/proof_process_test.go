@@ -51,7 +51,7 @@ func child(dir string) error {
 	}
 	clients := map[string]providers.Registry{}
 	for name, r := range set.Registries {
-		if clients[name], err = oci.New(oci.Options{Host: r.Host, PlainHTTP: true, Push: name != "src", UserAgent: os.Getenv("AGENT")}); err != nil {
+		if clients[name], err = oci.New(childOptions(name, r)); err != nil {
 			return err
 		}
 	}

@@ -33,6 +33,7 @@ type work struct {
 	news    []state.TargetTag // right already, which state did not know
 	seen    []string          // right already, as state knows
 	flushed time.Time
+	unsaved int64 // bytes of present
 }
 
 // bring carries the image out: blobs, children, referrers, tags.

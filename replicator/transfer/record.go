@@ -29,6 +29,7 @@ func (t *tally) figures() state.Figures {
 
 const (
 	flushRows  = 500
+	flushBytes = 32 << 20
 	flushAfter = 2 * time.Second
 )
 
@@ -38,6 +39,7 @@ func (w *work) have(digest v1.Hash, size int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.present = append(w.present, state.Present{Digest: digest, Size: max(size, 0)})
+	w.unsaved += max(size, 0)
 }
 
 // flush gives state what is noted, if it is much or old enough.
@@ -47,10 +49,10 @@ func (w *work) flush(ctx context.Context) {
 	if w.flushed.IsZero() {
 		w.flushed = now
 	}
-	due := len(w.present) >= flushRows || now.Sub(w.flushed) >= flushAfter
+	due := len(w.present) >= flushRows || w.unsaved >= flushBytes || now.Sub(w.flushed) >= flushAfter
 	var rows []state.Present
 	if due {
-		rows, w.present, w.flushed = w.present, nil, now
+		rows, w.present, w.flushed, w.unsaved = w.present, nil, now, 0
 	}
 	w.mu.Unlock()
 	if len(rows) > 0 {

@@ -79,6 +79,9 @@ func (r Rule) Foreign() ForeignLayers { return first(r.ForeignLayers, KeepForeig
 // ReferrersOn reports whether referrers follow their image.
 func (r Rule) ReferrersOn() bool { return r.Referrers.Enabled == nil || *r.Referrers.Enabled }
 
+// ChildReferrersOn reports whether the children of an index are asked about too.
+func (r Rule) ChildReferrersOn() bool { return r.ReferrersOn() && r.Referrers.Children }
+
 // RecheckEvery returns the time within which new referrers on unchanged images
 // are found, for a source of so many manifests.
 func (r Rule) RecheckEvery(manifests int) time.Duration {

@@ -44,7 +44,8 @@ type Registry struct {
 	// Sources with a lower price are read first, and plans show the sum.
 	EgressPrice float64 `json:"egressPrice,omitempty" jsonschema:"minimum=0"`
 	// What the registry can do, where it is known better than by trying: mount,
-	// chunks, referrers, sparseIndex, schema1 and catalog, each yes or no.
+	// chunks, referrers (the API), fallbackTags (those of referrers), sparseIndex,
+	// schema1 and catalog, each yes or no.
 	Capabilities map[string]Ability `json:"capabilities,omitempty"`
 }
 
@@ -112,7 +113,7 @@ func (a *Ability) UnmarshalText(text []byte) error {
 
 // Abilities are the keys of [Registry.Capabilities], sorted.
 func Abilities() []string {
-	return []string{"catalog", "chunks", "mount", "referrers", "schema1", "sparseIndex"}
+	return []string{"catalog", "chunks", "fallbackTags", "mount", "referrers", "schema1", "sparseIndex"}
 }
 
 // ProviderName returns the provider, inferred from the host if none is given.

@@ -136,11 +136,18 @@ type TypeFilter struct {
 
 // Signatures, attestations and SBOMs of an image, and of these: the OCI referrers
 // API, its fallback tags, and cosign's tags. Of the single platforms of an index,
-// those that have such tags.
+// those that such tags or the registry's own listing show; see children.
 type Referrers struct {
 	// Whether they follow their image. Default: true.
 	Enabled *bool `json:"enabled,omitempty"`
+	// Ask the source's referrers API about each platform of an index too, not only
+	// about the index. It costs a request more for each of them when the index is
+	// copied, and, each time it is looked at again, one for each and one to read
+	// the index. What tags or listings show is followed without it. Default: false.
+	Children bool `json:"children,omitempty"`
 	// The time within which new ones on unchanged images are found. Default: 1h,
-	// and 1d for more than 10,000 manifests.
+	// and 1d for more than 10,000 manifests. Where the source's limits.requests is
+	// given, the questions take a tenth of it at most, and may take longer: plan
+	// and sync tell how long.
 	Recheck Duration `json:"recheck,omitempty"`
 }

@@ -23,6 +23,9 @@ func (r Rule) validate(s *Set, path string, ps *Problems) {
 	if r.Referrers.Recheck > 0 && !r.ReferrersOn() {
 		ps.add(join(path, "referrers.recheck"), "does nothing while referrers are off; remove it, or enabled: false")
 	}
+	if r.Referrers.Children && !r.ReferrersOn() {
+		ps.add(join(path, "referrers.children"), "does nothing while referrers are off; remove it, or enabled: false")
+	}
 }
 
 // checkRegistry checks that below path there is a key registry with a known name.

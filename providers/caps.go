@@ -51,6 +51,7 @@ type Caps struct {
 	UploadDeadline     time.Duration // an upload older than this is cut off; 0 is none
 
 	Referrers   Tri // answers the referrers API (OCI distribution-spec v1.1)
+	Fallback    Tri // keeps what is put under a fallback tag (same, "Referrers Tag Schema"); GitLab does not
 	SparseIndex Tri // takes an index some of whose children are missing
 	Schema1     Tri // takes Docker schema 1 manifests
 	Immutable   Tri // refuses to move a tag
@@ -86,6 +87,7 @@ const (
 	CapMount     = "mount"
 	CapChunks    = "chunks"
 	CapReferrers = "referrers"
+	CapFallback  = "fallbackTags"
 	CapSparse    = "sparseIndex"
 	CapSchema1   = "schema1"
 	CapCatalog   = "catalog"
@@ -163,6 +165,6 @@ func (c Caps) Override(facts map[string]Tri) Caps {
 func (c *Caps) fields() map[string]*Tri {
 	return map[string]*Tri{
 		CapMount: &c.Mount, CapChunks: &c.Chunks, CapReferrers: &c.Referrers,
-		CapSparse: &c.SparseIndex, CapSchema1: &c.Schema1, CapCatalog: &c.Catalog,
+		CapFallback: &c.Fallback, CapSparse: &c.SparseIndex, CapSchema1: &c.Schema1, CapCatalog: &c.Catalog,
 	}
 }

@@ -91,7 +91,7 @@ func New(o Options) (*Engine, error) {
 
 func (e *Engine) surveyWith(m survey.Memory, keep func(providers.Manifest)) *survey.Survey {
 	return survey.New(survey.Options{
-		Registries: e.opts.Registries, State: m, Keep: keep, Price: e.price,
+		Registries: e.opts.Registries, State: m, Keep: keep, Price: e.price, ReadRate: e.readRate,
 		Width: e.opts.Width, Now: e.opts.Now, Logger: e.opts.Logger,
 	})
 }
@@ -107,6 +107,11 @@ func (e *Engine) Close() error {
 // price is what reading from a registry costs, in USD per GB.
 func (e *Engine) price(registry string) float64 {
 	return e.opts.Policy.Registries[registry].EgressPrice
+}
+
+// readRate is how many requests a second a registry may be asked, 0 if nobody said.
+func (e *Engine) readRate(registry string) float64 {
+	return e.opts.Policy.Registries[registry].Limits.Requests.PerSecond()
 }
 
 // stopping reports whether the soft stop has come: no job is started any more.

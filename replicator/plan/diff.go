@@ -31,13 +31,14 @@ func Missing(f Facts) Needs {
 // decide is both at once, so that no question is asked that the decision does
 // not hang on, and none forgotten.
 func decide(f Facts) (Plan, *wanting) {
-	j := &judge{f: &f, want: newWanting(), taken: map[Place]map[string]bool{}, roots: map[root]bool{}}
+	j := &judge{f: &f, want: newWanting(), roots: map[root]bool{}, looked: map[root]bool{}}
 	j.plan = Plan{
 		At: f.At, Target: f.Target.Place, Create: f.Target.Absent, Kept: slices.Clone(f.Left),
 	}
+	j.bare = slices.ContainsFunc(f.Wants, func(w Want) bool { return w.Tag == "" })
 	groups := j.groups()
 	for _, g := range groups {
-		j.roots[root{g.From, g.Digest}] = true
+		j.roots[root{g.From, g.Digest}] = j.roots[root{g.From, g.Digest}] || g.Rule.Referrers
 	}
 	for _, g := range groups {
 		j.image(g)
@@ -52,11 +53,12 @@ func decide(f Facts) (Plan, *wanting) {
 // A judge decides about one target repository. Where a fact is missing it notes
 // the question and goes on, so that one round of answers serves everything.
 type judge struct {
-	f     *Facts
-	want  *wanting
-	plan  Plan
-	taken map[Place]map[string]bool // tags with referrers that an image has dealt with
-	roots map[root]bool             // manifests that are images of their own
+	f      *Facts
+	want   *wanting
+	plan   Plan
+	roots  map[root]bool // manifests that are images of their own, with what refers to them
+	looked map[root]bool // subjects whose referrers an image has dealt with
+	bare   bool          // something is wanted by its digest alone
 }
 
 type root struct {
@@ -330,6 +332,7 @@ func (j *judge) finish() {
 			j.plan.Prices[p.Registry] = s.Price
 		}
 	}
+	j.plan.Rechecks = j.slowed()
 	j.plan.Mountless = j.f.Target.Caps.Mount == providers.No
 	share(&j.plan, map[v1.Hash]string{})
 	j.plan.Cost = Totals([]Plan{j.plan})

@@ -42,7 +42,9 @@ type Rule struct {
 	MediaTypes    policy.TypeFilter // of the roots
 	ArtifactTypes policy.TypeFilter // of the roots, and of referrers
 	Referrers     bool
+	Children      bool              // the source is asked about each child of an index too
 	Recheck       time.Duration     // an image's referrers are asked for again after this long
+	RecheckSaid   time.Duration     // what the policy says of that; 0 is the same
 	CopyForeign   bool              // send foreign layers too
 	VerifyEvery   time.Duration     // a target's tag is looked at again after this long
 	OnConflict    policy.OnConflict // "" is overwrite
@@ -98,6 +100,9 @@ type Source struct {
 	Referrers map[v1.Hash][]v1.Descriptor
 	// Checked is when state says that a subject's referrers were last asked for.
 	Checked map[v1.Hash]time.Time
+	// PutOff has the roots whose referrers are not asked for again in this survey,
+	// although they are due: the source's limits do not allow it.
+	PutOff map[v1.Hash]bool
 	// Failed has what could not be read, by tag or digest. A subject whose
 	// referrers could not be listed is under [ReferrersKey].
 	Failed map[string]Failure

@@ -28,7 +28,7 @@ func (j *judge) image(g *group) {
 		j.refuseGroup(g, bad)
 		return
 	}
-	img.Referrers, img.Merged = refs.nodes, refs.merged
+	img.Referrers, img.Merged = refs.list, refs.merged
 	g.held = refs.held
 	j.settle(g, img)
 }

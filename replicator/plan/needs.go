@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -23,8 +25,14 @@ type SourceNeeds struct {
 	Resolve   []string  // tags of which the digest is enough
 	Manifests []v1.Hash // to read by digest
 	Referrers []v1.Hash // subjects whose referrers to list
+	Rechecks  []Recheck // the same, of unchanged images: these can wait for a later pass
 	Checked   []v1.Hash // subjects of which state may know when they were last listed
 }
+
+// A Recheck is a question for the referrers of Subject, which belongs to an
+// unchanged image: whoever answers may put off all those of one Root (see
+// [Source.PutOff]).
+type Recheck struct{ Root, Subject v1.Hash }
 
 // Empty reports whether nothing is needed.
 func (n Needs) Empty() bool {
@@ -42,6 +50,7 @@ type wanting struct {
 type sourceWanting struct {
 	read, resolve                 map[string]bool
 	manifests, referrers, checked map[v1.Hash]bool
+	rechecks                      map[Recheck]bool
 }
 
 func newWanting() *wanting {
@@ -57,6 +66,7 @@ func (w *wanting) at(p Place) *sourceWanting {
 		s = &sourceWanting{
 			read: map[string]bool{}, resolve: map[string]bool{},
 			manifests: map[v1.Hash]bool{}, referrers: map[v1.Hash]bool{}, checked: map[v1.Hash]bool{},
+			rechecks: map[Recheck]bool{},
 		}
 		w.source[p] = s
 	}
@@ -71,7 +81,7 @@ func (w *wanting) needs() Needs {
 		}
 		n.Source[p] = SourceNeeds{
 			Read: names(s.read), Resolve: names(s.resolve), Manifests: hashes(s.manifests),
-			Referrers: hashes(s.referrers), Checked: hashes(s.checked),
+			Referrers: hashes(s.referrers), Checked: hashes(s.checked), Rechecks: rechecks(s.rechecks),
 		}
 	}
 	return n
@@ -93,6 +103,12 @@ func hashes(set map[v1.Hash]bool) []v1.Hash {
 	}
 	slices.SortFunc(list, compareHash)
 	return list
+}
+
+func rechecks(set map[Recheck]bool) []Recheck {
+	return slices.SortedFunc(maps.Keys(set), func(a, b Recheck) int {
+		return cmp.Or(compareHash(a.Root, b.Root), compareHash(a.Subject, b.Subject))
+	})
 }
 
 func compareHash(a, b v1.Hash) int {

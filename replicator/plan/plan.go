@@ -40,6 +40,9 @@ type Plan struct {
 	Prices    map[string]float64 `json:"prices,omitempty"`
 	Mountless bool               `json:"mountless,omitempty"`
 
+	// Rechecks is what the limits of source registries do to the rules' recheck.
+	Rechecks []Slowed `json:"rechecks,omitempty"`
+
 	// Found is what turned out to be in step although state did not know it, Held
 	// the manifests that were looked for and are at the target although state did
 	// not know it, and Verified the tags that are in step and were due to be looked
@@ -47,6 +50,16 @@ type Plan struct {
 	Found    []Found   `json:"found,omitempty"`
 	Held     []v1.Hash `json:"held,omitempty"`
 	Verified []string  `json:"verified,omitempty"`
+}
+
+// A Slowed is a rule whose unchanged images are asked about less often than it
+// says, as a tenth of what their registry may be asked allows no more.
+type Slowed struct {
+	Rule     string        `json:"rule"`
+	Registry string        `json:"registry"`
+	Said     time.Duration `json:"said"`   // nanoseconds
+	Every    time.Duration `json:"every"`  // nanoseconds
+	PutOff   int           `json:"putOff"` // images that were due in this pass and have to wait
 }
 
 // A Found is a tag of the target that is as it should be, complete, or that the

@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -14,11 +13,13 @@ import (
 // referring gathers what refers to an image, a subject before those that refer to it.
 type referring struct {
 	*tree
-	sure   bool // the target is known to be complete: ask only what is due
-	nodes  []Node
-	held   []v1.Hash // of the nodes, those that are at the target
+	root   v1.Hash // of the image, at the source
+	sure   bool    // the target is known to be complete: ask only what is due
+	list   []Node
+	held   []v1.Hash // of the list, those that are at the target
 	merged []Merge
 	seen   map[v1.Hash]bool
+	lost   int // of the list, those that the target cannot list
 }
 
 // An entry is one manifest that refers to subject.
@@ -28,17 +29,22 @@ type entry struct {
 	tag     string // of cosign's scheme
 }
 
-// referrersOf returns what refers to g's root, and by tags of the list to its
-// children. Those of an index that was rewritten are reported and not brought.
+// referrersOf returns what refers to g's root, and to its children as far as the
+// rule or what is listed anyway say. Those of an index that was rewritten are
+// reported and not brought.
 func (j *judge) referrersOf(t *tree, g *group, root Node) (referring, *trouble) {
-	r := referring{tree: t, sure: len(g.puts)+len(g.check) == 0, seen: map[v1.Hash]bool{root.Digest: true}}
+	r := referring{tree: t, root: g.Digest, sure: g.known(), seen: map[v1.Hash]bool{root.Digest: true}}
 	if !g.Rule.Referrers {
 		return r, nil
 	}
-	bad := r.below(root)
+	ask := j.asks(t, g, r.sure)
 	if root.Source.Hex == "" {
-		return r, worse(bad, r.about(g.Digest, j.asks(t, g, r.sure), 1))
+		bad := r.about(g.Digest, ask, 1)
+		bad = worse(bad, r.children(g, root, ask))
+		r.tell(g.Want)
+		return r, bad
 	}
+	bad := r.children(g, root, ask)
 	if r.sure {
 		return r, bad
 	}
@@ -51,6 +57,9 @@ func (j *judge) referrersOf(t *tree, g *group, root Node) (referring, *trouble) 
 	return r, worse(bad, b)
 }
 
+// known reports whether all tags of g are known to be right and complete.
+func (g *group) known() bool { return len(g.puts)+len(g.check) == 0 }
+
 // asks reports whether the source is asked who refers to g's root.
 func (j *judge) asks(t *tree, g *group, sure bool) bool {
 	if !sure || t.src.API == providers.No {
@@ -61,19 +70,7 @@ func (j *judge) asks(t *tree, g *group, sure bool) bool {
 		j.want.at(t.src.Place).checked[g.Digest] = true
 		return false
 	}
-	return Due(g.Digest.Hex, last, j.f.At, g.Rule.Recheck)
-}
-
-// below follows the tags that carry referrers of n's children. A child that is
-// wanted by a tag of its own has them there.
-func (r *referring) below(n Node) (bad *trouble) {
-	for _, c := range n.Children {
-		if c.Source.Hex == "" && !r.j.roots[root{r.src.Place, c.Digest}] {
-			bad = worse(bad, r.about(c.Digest, false, 1))
-		}
-		bad = worse(bad, r.below(c))
-	}
-	return bad
+	return Due(g.Digest.Hex, last, j.f.At, g.Rule.Recheck) && !t.src.PutOff[g.Digest]
 }
 
 // about adds what refers to subject, and to that, and so on.
@@ -90,7 +87,7 @@ func (r *referring) about(subject v1.Hash, ask bool, depth int) *trouble {
 		n, use, b := r.referrer(e)
 		bad = worse(bad, b)
 		if b == nil && use {
-			r.nodes = append(r.nodes, n)
+			r.list = append(r.list, n)
 			bad = worse(bad, r.about(e.Digest, ask, depth+1))
 		}
 	}
@@ -100,6 +97,7 @@ func (r *referring) about(subject v1.Hash, ask bool, depth int) *trouble {
 // entries returns what the source says refers to subject: by the API, by the
 // fallback tag, whose index is merged and never copied, and by cosign's tags.
 func (r *referring) entries(subject v1.Hash, ask bool) (list []entry, bad *trouble) {
+	r.j.looked[root{r.src.Place, subject}] = true
 	ds, bad := r.listed(subject, ask)
 	more, b := r.fallback(subject)
 	bad = worse(bad, b)
@@ -129,7 +127,11 @@ func (r *referring) listed(subject v1.Hash, ask bool) ([]v1.Descriptor, *trouble
 	if f, failed := r.src.Failed[ReferrersKey(subject)]; failed {
 		return nil, &trouble{kind: LeftFailed, reason: f.Reason, hint: f.Hint}
 	}
-	r.j.want.at(r.src.Place).referrers[subject] = true
+	if w := r.j.want.at(r.src.Place); r.sure {
+		w.rechecks[Recheck{r.root, subject}] = true
+	} else {
+		w.referrers[subject] = true
+	}
 	return nil, waiting()
 }
 
@@ -160,7 +162,6 @@ func (r *referring) tagged(tag string) (v1.Hash, bool, *trouble) {
 	if !ok {
 		return v1.Hash{}, false, nil
 	}
-	r.j.take(r.src.Place, tag)
 	if digest.Hex != "" {
 		return digest, true, nil
 	}
@@ -176,13 +177,6 @@ func (r *referring) tagged(tag string) (v1.Hash, bool, *trouble) {
 		w.read[tag] = true
 	}
 	return v1.Hash{}, false, waiting()
-}
-
-func (j *judge) take(p Place, tag string) {
-	if j.taken[p] == nil {
-		j.taken[p] = map[string]bool{}
-	}
-	j.taken[p][tag] = true
 }
 
 // referrer returns e's node; one that the target has is not read. use is false
@@ -235,7 +229,7 @@ func (r *referring) referrer(e entry) (n Node, use bool, bad *trouble) {
 // is asked where nothing says that the image is complete.
 func (r *referring) unlisted(e entry) (unlisted, known bool) {
 	t := &r.j.f.Target
-	if r.sure || t.Caps.Referrers == providers.Yes {
+	if r.sure || t.Caps.Referrers == providers.Yes || t.Caps.Referrers == providers.No && t.Caps.Fallback == providers.No {
 		return false, true
 	}
 	list, told := t.Refers[e.subject]
@@ -246,12 +240,27 @@ func (r *referring) unlisted(e entry) (unlisted, known bool) {
 }
 
 // lists reports whether the target needs the fallback index to list e: it lacks
-// the API, or the manifest itself does not say what it refers to.
+// the API, or the manifest itself does not say what it refers to. Where there can
+// be no such index, e is brought and counted.
 func (r *referring) lists(e entry, m Manifest) bool {
-	if m.Subject == nil {
-		return e.tag == ""
+	caps := r.j.f.Target.Caps
+	needs := m.Subject == nil && e.tag == "" || m.Subject != nil && caps.Referrers == providers.No
+	if needs && caps.Fallback == providers.No {
+		if e.tag == "" {
+			r.lost++
+		}
+		return false
 	}
-	return r.j.f.Target.Caps.Referrers == providers.No
+	return needs
+}
+
+// tell reports about w the referrers that clients of the target will not find.
+func (r *referring) tell(w Want) {
+	if r.lost > 0 {
+		r.j.refuse(w, LeftSkipped,
+			fmt.Sprintf("%d referrers are brought and not to be found there: the target has no referrers API, and takes a fallback tag for the digest in it", r.lost),
+			"sign with cosign's tags, which it does keep, or use a target with the referrers API")
+	}
 }
 
 // atTarget reports whether the target has e. keep says that it has something
@@ -301,71 +310,4 @@ func (r *referring) believed(e entry, ours state.TargetTag) (here, known, keep b
 
 func (r *referring) tagDue(e entry, ours state.TargetTag) bool {
 	return r.j.verifyDue(Want{Tag: e.tag, Rule: r.rule}, ours)
-}
-
-// strays plans the tags with referrers that no image took: their subject is not
-// wanted by a tag of its own, but the target holds it, as a child or a referrer.
-func (j *judge) strays() {
-	for _, from := range j.places() {
-		rule := j.ruleWithReferrers(from)
-		if rule == nil {
-			continue
-		}
-		for _, tag := range sortedKeys(j.f.Sources[from].Tags) {
-			subject, _, ok := providers.ReferrerTag(tag)
-			if hints := j.f.Hints; !ok || j.taken[from][tag] || len(hints) > 0 && !slices.Contains(hints, tag) || !j.holds(subject) {
-				continue
-			}
-			j.stray(from, rule, subject)
-		}
-	}
-}
-
-func (j *judge) stray(from Place, rule *Rule, subject v1.Hash) {
-	w := Want{Rule: rule, From: from, Ref: subject.String(), Digest: subject}
-	r := referring{tree: j.tree(w, false), sure: true, seen: map[v1.Hash]bool{}}
-	if bad := r.about(subject, false, 1); bad != nil {
-		bad.refuse(j, w)
-		return
-	}
-	root := Node{Descriptor: v1.Descriptor{Digest: subject}, Here: true}
-	img := Image{Rule: rule.Name, From: from, Selection: rule.Selection, Root: root, Merged: r.merged}
-	for _, n := range r.nodes {
-		if !n.Here {
-			img.Referrers = append(img.Referrers, n)
-		}
-	}
-	if len(img.Referrers) > 0 {
-		j.plan.Images = append(j.plan.Images, img)
-		return
-	}
-	j.foundMerged(img)
-}
-
-func (j *judge) places() []Place {
-	var list []Place
-	for p := range j.f.Sources {
-		list = append(list, p)
-	}
-	slices.SortFunc(list, func(a, b Place) int { return strings.Compare(a.String(), b.String()) })
-	return list
-}
-
-func (j *judge) ruleWithReferrers(from Place) *Rule {
-	var first *Rule
-	for _, w := range j.f.Wants {
-		if w.From == from && w.Rule.Referrers && (first == nil || w.Rule.Name < first.Name) {
-			first = w.Rule
-		}
-	}
-	return first
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	var list []string
-	for k := range m {
-		list = append(list, k)
-	}
-	slices.Sort(list)
-	return list
 }

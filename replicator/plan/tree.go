@@ -191,7 +191,7 @@ func (j *judge) where(digest v1.Hash) []string {
 // only where state believes that it is there.
 func (j *judge) present(digest v1.Hash, probe, doubt bool) (here, known bool) {
 	t := &j.f.Target
-	if t.Absent || t.Listed && len(t.Tags) == 0 && probe && len(t.Ours) == 0 {
+	if t.Absent || t.Listed && len(t.Tags) == 0 && probe && len(t.Ours) == 0 && !j.bare {
 		return false, true
 	}
 	held := j.holds(digest)

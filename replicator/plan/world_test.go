@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,8 @@ type world struct {
 	ours      map[string]state.TargetTag
 	listed    map[v1.Hash][]v1.Hash // by subject, in the target's fallback indexes
 	forgotten bool                  // state knows nothing
+	busy      bool                  // the source allows no rechecks
+	bulk      bool                  // the source lists who refers to whom
 	rule      *Rule
 	caps      providers.Caps
 	at        time.Time
@@ -195,7 +198,10 @@ func (w *world) facts() Facts {
 	w.t.Helper()
 	at, from := Place{"dst", "app"}, Place{"src", "app"}
 	src := &Source{Place: from, API: providers.Yes, Tags: map[string]v1.Hash{}, Manifests: map[v1.Hash]Manifest{},
-		Referrers: map[v1.Hash][]v1.Descriptor{}, Checked: map[v1.Hash]time.Time{}, Failed: map[string]Failure{}}
+		Referrers: map[v1.Hash][]v1.Descriptor{}, Checked: map[v1.Hash]time.Time{}, PutOff: map[v1.Hash]bool{}, Failed: map[string]Failure{}}
+	if w.bulk {
+		src.API, src.Referrers = providers.No, maps.Clone(w.referrers)
+	}
 	f := Facts{At: w.at, Sources: map[Place]*Source{from: src}, Target: Target{
 		Place: at, Caps: w.caps, Listed: true, Tags: map[string]v1.Hash{}, Ghosts: map[string]bool{},
 		Ours: w.ours, Refers: map[v1.Hash][]v1.Hash{}, Seen: map[v1.Hash]bool{}, Where: map[v1.Hash][]string{}, Failed: map[string]Failure{},
@@ -265,7 +271,15 @@ func (w *world) answer(f *Facts, src *Source, n Needs) {
 			src.Failed[d.String()] = Failure{Kind: providers.NotFound, Reason: "gone"}
 		}
 	}
-	for _, d := range s.Referrers {
+	subjects := slices.Clone(s.Referrers)
+	for _, q := range s.Rechecks {
+		if w.busy {
+			src.PutOff[q.Root] = true
+			continue
+		}
+		subjects = append(subjects, q.Subject)
+	}
+	for _, d := range subjects {
 		src.Referrers[d] = w.referrers[d]
 		if src.Referrers[d] == nil {
 			src.Referrers[d] = []v1.Descriptor{}
@@ -278,7 +292,7 @@ func (w *world) answer(f *Facts, src *Source, n Needs) {
 	w.asked.Probe = append(w.asked.Probe, n.Probe...)
 	was := w.asked.Source[src.Place]
 	was.Manifests = append(was.Manifests, s.Manifests...)
-	was.Referrers = append(was.Referrers, s.Referrers...)
+	was.Referrers = append(was.Referrers, subjects...)
 	was.Read = append(was.Read, s.Read...)
 	was.Resolve = append(was.Resolve, s.Resolve...)
 	w.asked.Source[src.Place] = was

@@ -40,11 +40,11 @@ func (t *target) whoRefers(ctx context.Context, subject v1.Hash) (list []v1.Hash
 		api = providers.No
 	}
 	tag := providers.FallbackTag(subject)
-	if _, named := t.tags[tag]; t.whole && !named {
+	if _, named := t.tags[tag]; t.whole && !named || t.caps.Fallback == providers.No {
 		return nil, api, nil
 	}
 	m, err := t.reg.Manifest(ctx, t.place.Repo, tag)
-	if err != nil {
+	if err != nil || m.Digest == subject {
 		return nil, api, err
 	}
 	c, err := providers.Parse(m)

@@ -43,7 +43,11 @@ type source struct {
 	seen  map[string]v1.Hash // digests of tags that were resolved in this survey
 	gone  map[string]error   // tags that could not be resolved
 	asked []v1.Hash
-	noAPI bool
+
+	budget  *budget
+	granted map[v1.Hash]bool // by root, whether it may be asked about again
+	charged map[v1.Hash]bool // subjects besides
+	noAPI   bool
 }
 
 // A tagRow is what a listing says of one tag.
@@ -64,6 +68,10 @@ func (s *source) read(ctx context.Context) error {
 	s.repo = state.Repo{Host: s.reg.Host(), Name: s.place.Repo}
 	s.known, s.rows = map[string]state.SourceTag{}, map[string]tagRow{}
 	s.seen, s.gone = map[string]v1.Hash{}, map[string]error{}
+	s.granted, s.charged = map[v1.Hash]bool{}, map[v1.Hash]bool{}
+	if s.budget, err = s.look.budget(ctx, s.place.Registry, s.repo.Host); err != nil {
+		return err
+	}
 	for tag, err := range s.opts.State.SourceTags(ctx, s.repo) {
 		if err != nil {
 			return &stateError{err}
@@ -72,6 +80,13 @@ func (s *source) read(ctx context.Context) error {
 	}
 	if err := s.list(ctx); err != nil {
 		return err
+	}
+	if s.whole && s.wantsReferrers() {
+		images := len(s.names)
+		if s.api() == providers.No {
+			images = 0
+		}
+		s.budget.hold(s.place.Repo, images)
 	}
 	return s.choose(ctx)
 }

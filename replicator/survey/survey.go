@@ -34,6 +34,7 @@ type Memory interface {
 	SetSubjects(ctx context.Context, repo state.Repo, subjects map[v1.Hash]v1.Hash) error
 	Learned(ctx context.Context, host string, since time.Time) (map[string]bool, error)
 	Learn(ctx context.Context, host, capability string, yes bool, at time.Time) error
+	Standings(ctx context.Context, rule string) ([]state.Standing, error)
 }
 
 // Options of a [Survey]. Zero values of the last four mean the default.
@@ -42,6 +43,7 @@ type Options struct {
 	State      Memory
 	Keep       func(providers.Manifest)      // takes the bytes of each manifest read; may be nil
 	Price      func(registry string) float64 // USD per GB read; may be nil
+	ReadRate   func(registry string) float64 // requests a second that it may be asked, 0 if not known; may be nil
 
 	Width    int              // questions side by side, for each target and source; 32
 	Patience time.Duration    // how long tags wait for the targets' lists to be asked cheaply; 10 s
@@ -74,7 +76,12 @@ type Result struct {
 }
 
 // A Survey reads. It is safe for concurrent use.
-type Survey struct{ opts Options }
+type Survey struct {
+	opts Options
+
+	mu      sync.Mutex
+	budgets map[string]*budget // by source host
+}
 
 // New returns a Survey. Registries and State are required.
 func New(o Options) *Survey {
@@ -85,13 +92,16 @@ func New(o Options) *Survey {
 	if o.Price == nil {
 		o.Price = func(string) float64 { return 0 }
 	}
+	if o.ReadRate == nil {
+		o.ReadRate = func(string) float64 { return 0 }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Survey{opts: o}
+	return &Survey{opts: o, budgets: map[string]*budget{}}
 }
 
 // A look is one Read.

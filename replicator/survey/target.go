@@ -108,7 +108,7 @@ func (t *target) begin() {
 			t.facts.Sources[l.From] = &plan.Source{
 				Place: l.From, Price: t.opts.Price(l.From.Registry), API: src.api(), Tags: src.referrerTags(),
 				Manifests: map[v1.Hash]plan.Manifest{}, Referrers: map[v1.Hash][]v1.Descriptor{},
-				Checked: map[v1.Hash]time.Time{}, Failed: map[string]plan.Failure{},
+				Checked: map[v1.Hash]time.Time{}, PutOff: map[v1.Hash]bool{}, Failed: map[string]plan.Failure{},
 			}
 			t.copyReferrers(l.From)
 		}
@@ -238,6 +238,7 @@ func (a *answers) source(f *plan.Source, src *source, n plan.SourceNeeds) {
 	for _, subject := range n.Referrers {
 		a.g.Go(func() error { return a.referrers(f, src, subject) })
 	}
+	a.rechecks(f, src, n.Rechecks)
 	if len(n.Checked) > 0 {
 		a.g.Go(func() error { return a.checked(f, src, n.Checked) })
 	}

@@ -14,7 +14,7 @@ import (
 // want adds to the facts what a link's rule wants for the target.
 func (t *target) want(l Link) {
 	src := t.sources[l.From]
-	rule, before := planRule(l, len(src.names)+len(src.untagged)), len(t.facts.Wants)
+	rule, before := planRule(l, src), len(t.facts.Wants)
 	for _, name := range src.names {
 		if v, ok := src.verdicts[l.Rule.Name][name]; ok {
 			t.wantTag(l, src, rule, v)
@@ -98,13 +98,15 @@ func compare(a, b v1.Hash) int {
 	return 1
 }
 
-// planRule is what a plan needs of a link's rule, for a source of so many manifests.
-func planRule(l Link, manifests int) *plan.Rule {
+// planRule is what a plan needs of a link's rule.
+func planRule(l Link, src *source) *plan.Rule {
 	r := l.Rule
+	said := r.RecheckEvery(len(src.names) + len(src.untagged))
 	return &plan.Rule{
 		Name: r.Name, Selection: r.Fingerprint(), Platforms: r.Platforms,
 		MediaTypes: r.MediaTypes, ArtifactTypes: r.ArtifactTypes,
-		Referrers: r.ReferrersOn(), Recheck: r.RecheckEvery(manifests),
+		Referrers: r.ReferrersOn(), Children: r.ChildReferrersOn(),
+		Recheck: max(said, src.budget.period()), RecheckSaid: said,
 		CopyForeign: r.Foreign() == policy.CopyForeign, VerifyEvery: r.VerifyInterval(),
 		OnConflict: r.ConflictAt(l.Target), OnGone: r.GoneAt(l.Target),
 	}

@@ -93,6 +93,9 @@ const merges = 5 // tries against others who write the same index
 // can tell), and reads back: another writer may have been faster.
 func (w *work) mergeLocked(ctx context.Context, subject v1.Hash, add []entry) error {
 	tag := providers.FallbackTag(subject)
+	if keeps, err := w.keepsFallback(ctx, add[0].Digest); err != nil || !keeps {
+		return err
+	}
 	for range merges {
 		index, was, err := w.fallback(ctx, tag)
 		if err != nil {
@@ -120,6 +123,29 @@ func (w *work) mergeLocked(ctx context.Context, subject v1.Hash, add []entry) er
 	}
 	return &providers.Error{Kind: providers.Conflict, Op: "merge referrers", Ref: w.target().String() + ":" + tag,
 		Hint: "something else keeps writing this tag; the next pass tries again", Err: errors.New("another writer was faster each time")}
+}
+
+// keepsFallback reports whether the host keeps what is put under a fallback tag.
+// It is tried once, with the tag of a manifest that is there: GitLab takes it for
+// the manifest itself, and would answer so to everybody who looks for the index.
+func (w *work) keepsFallback(ctx context.Context, there v1.Hash) (bool, error) {
+	if c := w.to.caps.Fallback; c != providers.Maybe {
+		return c == providers.Yes, nil
+	}
+	if keeps, told := w.to.host.lesson(providers.CapFallback, w.t.opts.Now()); told {
+		return keeps, nil
+	}
+	d, err := w.to.reg.Head(ctx, w.to.repo, providers.FallbackTag(there))
+	if err != nil && providers.KindOf(err) != providers.NotFound {
+		return false, err
+	}
+	keeps := err != nil || d.Digest != there
+	w.to.host.tell(ctx, w.t, providers.CapFallback, keeps)
+	if !keeps {
+		w.t.opts.Logger.Warn("referrers that are brought cannot be found: the host has no referrers API, and takes a fallback tag for the digest in it",
+			"host", w.to.host.name, "repo", w.to.repo)
+	}
+	return keeps, nil
 }
 
 // An index is a fallback index. Entries and fields that we do not know are kept

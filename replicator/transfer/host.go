@@ -39,6 +39,7 @@ type host struct {
 	slots   chan struct{} // images side by side
 	streams chan struct{} // one upload past the spool at a time: see stream.go
 	trips   *trips
+	asking  chan struct{} // one question at a time whether it lists referrers
 
 	mu       sync.Mutex
 	held     map[spot]arrival     // seen to be there
@@ -65,8 +66,9 @@ func (t *Transfer) hostOf(reg providers.Registry) *host {
 	if h == nil {
 		h = &host{
 			name: reg.Host(), slots: make(chan struct{}, t.opts.Width), streams: make(chan struct{}, 1),
-			trips: newTrips(reg.Host(), t.opts.Now),
-			held:  map[spot]arrival{}, origin: map[v1.Hash]*landing{},
+			asking: make(chan struct{}, 1),
+			trips:  newTrips(reg.Host(), t.opts.Now),
+			held:   map[spot]arrival{}, origin: map[v1.Hash]*landing{},
 			bringing: map[spot]*flight{}, sending: map[v1.Hash]*flight{}, putting: map[spot]*flight{},
 			merging: map[spot]*flight{}, refused: map[pair]time.Time{}, misses: map[pair]bool{}, lied: map[spot]bool{},
 			uploads: map[spot]*providers.Session{}, told: map[string]lesson{},

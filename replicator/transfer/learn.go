@@ -32,10 +32,17 @@ func (h *host) tell(ctx context.Context, t *Transfer, capability string, yes boo
 	}
 }
 
-// unlisting reports whether the host has shown that it lists no referrers.
-func (h *host) unlisting(now time.Time) bool {
+// lesson returns what this process has learned of a capability, if it has and
+// that still counts.
+func (h *host) lesson(capability string, now time.Time) (yes, told bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l, told := h.told[providers.CapReferrers]
-	return told && !l.yes && now.Sub(l.at) < learnedFor
+	l, told := h.told[capability]
+	return l.yes, told && now.Sub(l.at) < learnedFor
+}
+
+// unlisting reports whether the host has shown that it lists no referrers.
+func (h *host) unlisting(now time.Time) bool {
+	lists, told := h.lesson(providers.CapReferrers, now)
+	return told && !lists
 }

@@ -63,7 +63,7 @@ func (w *work) putNode(ctx context.Context, n plan.Node, ref string) (listed boo
 		return false, w.refusedType(ctx, m, err)
 	}
 	w.arrived(n, ref)
-	return w.listed(ctx, n, receipt), nil
+	return w.listed(ctx, n, receipt)
 }
 
 // putRef is one PUT. That the target has the very digest under a tag which cannot
@@ -109,20 +109,6 @@ func (w *work) arrived(n plan.Node, ref string) {
 		return // noted once for all tags
 	}
 	w.have(n.Digest, n.Size)
-}
-
-// listed reports whether the target will list n as a referrer, and remembers
-// what its answer says about its referrers API. One for which the plan wants the
-// fallback index in any case may name no subject itself: it tells nothing.
-func (w *work) listed(ctx context.Context, n plan.Node, receipt providers.Receipt) bool {
-	if n.Subject.Hex == "" || n.Fallback {
-		return n.Subject.Hex == ""
-	}
-	yes := receipt.Subject == n.Subject
-	if w.to.caps.Referrers == providers.Maybe || !yes {
-		w.to.host.tell(ctx, w.t, providers.CapReferrers, yes)
-	}
-	return yes
 }
 
 // manifest returns n's bytes: rewritten, kept by the survey, or from the source.

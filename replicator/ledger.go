@@ -3,7 +3,6 @@ package replicator
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -101,8 +100,12 @@ func (l *ledger) note(r transfer.Result) {
 		source = r.Image.Root.Source
 	}
 	l.failed[source] = true
+	put := map[string]bool{}
+	for _, t := range r.Put {
+		put[t.Name] = true
+	}
 	for _, tag := range tagsOf(r.Image) {
-		if fine(tag, r) {
+		if put[tag.Name] || stuck(tag, r) {
 			continue
 		}
 		l.late = append(l.late, late{
@@ -113,12 +116,9 @@ func (l *ledger) note(r transfer.Result) {
 	}
 }
 
-// fine reports whether a tag of an image that failed is as it should be: it was
-// put, or was right already and another one cannot be moved.
-func fine(tag plan.Tag, r transfer.Result) bool {
-	if slices.ContainsFunc(r.Put, func(t state.TargetTag) bool { return t.Name == tag.Name }) {
-		return true
-	}
+// stuck reports whether a tag of an image that failed is as it should be although
+// it was not put: it was right already, and another one cannot be moved.
+func stuck(tag plan.Tag, r transfer.Result) bool {
 	return !tag.Why.Puts() && tag.Why != "" && providers.KindOf(r.Err) == providers.Conflict
 }
 

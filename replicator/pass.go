@@ -77,11 +77,17 @@ func (e *Engine) runIn(ctx context.Context, job Job, slots chan struct{}, room *
 // Unable records a failed pass for each rule that has problems and no job: it ran,
 // and came to nothing. Expand has found them.
 func (e *Engine) Unable(ctx context.Context, trigger string, jobs []Job, problems []Problem) error {
-	for i, problem := range problems {
-		ran := slices.ContainsFunc(jobs, func(j Job) bool { return has(j, problem.Rule) })
-		if ran || i > 0 && problems[i-1].Rule == problem.Rule {
+	told := map[string]bool{}
+	for _, job := range jobs {
+		for _, l := range job.Links {
+			told[l.Rule.Name] = true
+		}
+	}
+	for _, problem := range problems {
+		if told[problem.Rule] {
 			continue
 		}
+		told[problem.Rule] = true
 		now := e.opts.Now()
 		p := state.Pass{Rule: problem.Rule, Trigger: trigger, Started: now, Outcome: state.Running}
 		id, err := e.opts.State.BeginPass(ctx, p)
@@ -133,34 +139,18 @@ func (e *Engine) begin(ctx context.Context, trigger string, jobs []Job) (map[str
 
 // end closes the passes with what their jobs have come to.
 func (e *Engine) end(ctx context.Context, passes map[string]*state.Pass, jobs []Job, reports []Report) error {
+	tallies := map[string]*tally{}
+	for i, job := range jobs {
+		for _, name := range rulesOf(job) {
+			if tallies[name] == nil {
+				tallies[name] = &tally{outcome: state.Succeeded}
+			}
+			tallies[name].add(name, reports[i])
+		}
+	}
 	for _, name := range sortedRules(passes) {
-		p := passes[name]
-		failed, ran := 0, 0
-		p.Outcome = state.Succeeded
-		for i, job := range jobs {
-			if !has(job, name) {
-				continue
-			}
-			ran++
-			r := reports[i]
-			p.Figures.Add(r.ByRule[name])
-			switch {
-			case r.Interrupted || r.Err != nil && interrupted(r.Err):
-				p.Outcome = state.Interrupted
-			case r.Err != nil:
-				failed++
-				p.Error = r.Err.Error()
-			case len(r.Failures) > 0 && p.Outcome == state.Succeeded:
-				p.Outcome = state.Partly
-			}
-		}
-		if p.Outcome != state.Interrupted && failed > 0 {
-			p.Outcome = state.Partly
-			if failed == ran {
-				p.Outcome = state.FailedWhole
-			}
-		}
-		p.Ended = e.opts.Now()
+		p, t := passes[name], tallies[name]
+		p.Outcome, p.Error, p.Figures, p.Ended = t.verdict(), t.err, t.figures, e.opts.Now()
 		if err := e.opts.State.EndPass(ctx, *p); err != nil {
 			return fmt.Errorf("state: %w", err)
 		}
@@ -168,13 +158,46 @@ func (e *Engine) end(ctx context.Context, passes map[string]*state.Pass, jobs []
 	return nil
 }
 
-func has(job Job, rule string) bool {
-	for _, l := range job.Links {
-		if l.Rule.Name == rule {
-			return true
-		}
+// A tally is what the jobs of one rule have come to.
+type tally struct {
+	ran, failed int
+	outcome     state.Outcome // but for the jobs that failed
+	err         string        // of the last one that failed
+	figures     state.Figures
+}
+
+func (t *tally) add(rule string, r Report) {
+	t.ran++
+	t.figures.Add(r.ByRule[rule])
+	switch {
+	case r.Interrupted || r.Err != nil && interrupted(r.Err):
+		t.outcome = state.Interrupted
+	case r.Err != nil:
+		t.failed++
+		t.err = r.Err.Error()
+	case len(r.Failures) > 0 && t.outcome == state.Succeeded:
+		t.outcome = state.Partly
 	}
-	return false
+}
+
+func (t *tally) verdict() state.Outcome {
+	switch {
+	case t.outcome == state.Interrupted || t.failed == 0:
+		return t.outcome
+	case t.failed == t.ran:
+		return state.FailedWhole
+	}
+	return state.Partly
+}
+
+// rulesOf returns the names of job's rules, each once, sorted.
+func rulesOf(job Job) []string {
+	var names []string
+	for _, l := range job.Links {
+		names = append(names, l.Rule.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func sortedRules(passes map[string]*state.Pass) []string {

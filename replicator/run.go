@@ -144,9 +144,10 @@ func (e *Engine) sum(r *Report, read survey.Result, ledgers map[plan.Place]*ledg
 			add(rule, state.Figures{InStep: int64(n)})
 		}
 		countWanted(read.Facts[i], add)
+		fails := conflictFails(read.Facts[i])
 		for _, k := range p.Kept {
 			switch {
-			case k.Failed(conflictFails(read.Facts[i], k)):
+			case k.Failed(fails[k.Rule]):
 				add(k.Rule, state.Figures{Failed: 1})
 				r.Failures = append(r.Failures, Failure{Rule: k.Rule, Target: p.Target, Tag: firstOf(k.Tag, k.Ref),
 					Kind: kindOfLeft(k.Kind), Reason: k.Reason, Hint: k.Hint})
@@ -163,22 +164,29 @@ func (e *Engine) sum(r *Report, read survey.Result, ledgers map[plan.Place]*ledg
 
 // countWanted counts what rules want for a target: also what could not be surveyed.
 func countWanted(f plan.Facts, add func(rule string, f state.Figures)) {
-	one := state.Figures{Tags: 1}
+	tags := map[string]int64{}
 	for _, w := range f.Wants {
-		add(w.Rule.Name, one)
+		tags[w.Rule.Name]++
 	}
 	for _, l := range f.Left {
 		if l.Kind != plan.LeftSkipped && l.Kind != plan.LeftCooling {
-			add(l.Rule, one)
+			tags[l.Rule]++
 		}
+	}
+	for rule, n := range tags {
+		add(rule, state.Figures{Tags: n})
 	}
 }
 
-// conflictFails reports whether the rule that k is about says onConflict: fail.
-func conflictFails(f plan.Facts, k plan.Refusal) bool {
-	return slices.ContainsFunc(f.Wants, func(w plan.Want) bool {
-		return w.Rule.Name == k.Rule && w.Rule.OnConflict == policy.Fail
-	})
+// conflictFails returns the rules that say onConflict: fail.
+func conflictFails(f plan.Facts) map[string]bool {
+	fails := map[string]bool{}
+	for _, w := range f.Wants {
+		if w.Rule.OnConflict == policy.Fail {
+			fails[w.Rule.Name] = true
+		}
+	}
+	return fails
 }
 
 func kindOfLeft(l plan.Left) providers.Kind {

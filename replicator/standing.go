@@ -14,6 +14,10 @@ func (e *Engine) stand(ctx context.Context, job Job, f plan.Facts, p plan.Plan, 
 	if err != nil {
 		return nil // a registry that cannot be opened: the plan says so, and the other targets go on
 	}
+	if len(job.Hints) > 0 {
+		return nil // a look at some tags says nothing of the whole
+	}
+	shares := sharesOf(f, p, l)
 	for _, link := range job.Links {
 		if link.To != p.Target {
 			continue
@@ -23,10 +27,7 @@ func (e *Engine) stand(ctx context.Context, job Job, f plan.Facts, p plan.Plan, 
 			return err
 		}
 		s := state.Standing{Rule: link.Rule.Name, Source: from, Target: to}
-		items, behind := e.count(&s, link.From, f, p, l)
-		if len(job.Hints) > 0 {
-			continue // a look at some tags says nothing of the whole
-		}
+		items, behind := shares[part{link.Rule.Name, link.From}].count(&s)
 		if err := e.setStanding(ctx, s, items, behind, p); err != nil {
 			return err
 		}
@@ -34,26 +35,59 @@ func (e *Engine) stand(ctx context.Context, job Job, f plan.Facts, p plan.Plan, 
 	return nil
 }
 
+// A part of a target is what one rule brings from one source.
+type part struct {
+	rule string
+	from plan.Place
+}
+
+// A share is what a part wants, what of it is left, and what failed.
+type share struct {
+	wants map[[2]string]time.Time // when the source moved it, by reference and tag
+	kept  []plan.Refusal
+	late  []late
+}
+
+// sharesOf sorts what was wanted of a target and what came of it by its parts.
+func sharesOf(f plan.Facts, p plan.Plan, l *ledger) map[part]*share {
+	shares := map[part]*share{}
+	of := func(rule string, from plan.Place) *share {
+		k := part{rule, from}
+		if shares[k] == nil {
+			shares[k] = &share{wants: map[[2]string]time.Time{}}
+		}
+		return shares[k]
+	}
+	for _, w := range f.Wants {
+		of(w.Rule.Name, w.From).wants[[2]string{w.Ref, w.Tag}] = w.Pushed
+	}
+	for _, k := range p.Kept {
+		s := of(k.Rule, k.From)
+		s.kept = append(s.kept, k)
+	}
+	for _, t := range l.late {
+		s := of(t.Rule, t.from)
+		s.late = append(s.late, t)
+	}
+	return shares
+}
+
 // count fills s, and returns what keeps the target from being in step, and of
 // each tag that is behind when it was moved at the source, zero if nobody told.
-func (e *Engine) count(s *state.Standing, from plan.Place, f plan.Facts, p plan.Plan, l *ledger) (items []state.Item, behind []time.Time) {
-	mine := func(rule string, at plan.Place) bool { return rule == s.Rule && at == from }
+func (h *share) count(s *state.Standing) (items []state.Item, behind []time.Time) {
+	if h == nil {
+		return nil, nil
+	}
 	item := func(tag, kind, reason, hint string) {
 		items = append(items, state.Item{Rule: s.Rule, Target: s.Target, Tag: tag, Kind: kind, Reason: reason, Hint: hint})
 	}
-	wants := map[[2]string]time.Time{}
-	for _, w := range f.Wants {
-		if mine(w.Rule.Name, w.From) {
-			wants[[2]string{w.Ref, w.Tag}] = w.Pushed
-		}
-	}
-	s.InStep = int64(len(wants))
-	for _, k := range p.Kept {
-		if !mine(k.Rule, k.From) || k.Kind == plan.LeftSkipped {
+	s.InStep = int64(len(h.wants))
+	for _, k := range h.kept {
+		if k.Kind == plan.LeftSkipped {
 			continue
 		}
 		countKept(s, k.Kind)
-		pushed, wanted := wants[[2]string{k.Ref, k.Tag}]
+		pushed, wanted := h.wants[[2]string{k.Ref, k.Tag}]
 		if wanted {
 			s.InStep--
 		}
@@ -65,10 +99,7 @@ func (e *Engine) count(s *state.Standing, from plan.Place, f plan.Facts, p plan.
 		}
 	}
 	interrupted := int64(0)
-	for _, t := range l.late {
-		if !mine(t.Rule, t.from) {
-			continue
-		}
+	for _, t := range h.late {
 		s.InStep--
 		behind = append(behind, t.pushed)
 		if t.interrupted {

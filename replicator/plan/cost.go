@@ -1,62 +1,108 @@
 package plan
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"iter"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// share marks the blobs that an earlier image brings to p's registry. first has
-// the repository that gets each digest first; it is added to.
-func share(p *Plan, first map[v1.Hash]string) {
+// A Run adds up plans that are carried out together. It holds 16 bytes of each
+// digest that is to be sent, not the plans.
+type Run struct {
+	cost       Cost
+	repos      []string          // that bring something first
+	numbers    map[Place]int32   // of repos
+	registries map[string]places // by name
+	read       map[brief]struct{}
+}
+
+// places has the number of the repository that gets a digest first.
+type places map[brief]int32
+
+// A brief is the first half of a digest: what a sum is half of names it as surely.
+type brief [16]byte
+
+func briefOf(h v1.Hash) (b brief) {
+	if n, err := hex.Decode(b[:], []byte(h.Hex[:min(len(h.Hex), 2*len(b))])); err != nil || n < len(b) || h.Algorithm != "sha256" {
+		sum := sha256.Sum256([]byte(h.String()))
+		copy(b[:], sum[:])
+	}
+	return b
+}
+
+// NewRun returns a Run of no plans.
+func NewRun() *Run {
+	return &Run{numbers: map[Place]int32{}, registries: map[string]places{}, read: map[brief]struct{}{}}
+}
+
+// Add marks in p the blobs that an earlier plan of the run, or an earlier image of
+// p, brings to the same registry, sets p's cost, and adds it to the run's.
+func (r *Run) Add(p *Plan) {
+	r.share(p)
+	p.Cost = Totals([]Plan{*p})
+	r.cost.addPlan(p, r.read)
+}
+
+// Cost returns what all plans come to: bytes to read are counted once over all of
+// them, by the price of the first that needs them.
+func (r *Run) Cost() Cost { return r.cost }
+
+func (r *Run) share(p *Plan) {
+	if r.registries[p.Target.Registry] == nil {
+		r.registries[p.Target.Registry] = places{}
+	}
 	for i := range p.Images {
 		for n := range p.Images[i].nodes() {
-			shareBlobs(n.Blobs, p, first)
+			r.shareBlobs(n.Blobs, p)
 		}
 	}
 }
 
-func shareBlobs(blobs []Blob, p *Plan, first map[v1.Hash]string) {
+func (r *Run) shareBlobs(blobs []Blob, p *Plan) {
+	first := r.registries[p.Target.Registry]
 	for i := range blobs {
 		b := &blobs[i]
 		if b.Have != Upload {
 			continue
 		}
-		at, again := first[b.Digest]
+		key := briefOf(b.Digest)
+		at, again := first[key]
 		switch {
 		case !again:
-			first[b.Digest] = p.Target.Repo
-		case at == p.Target.Repo:
+			first[key] = r.number(p.Target)
+		case r.repos[at] == p.Target.Repo:
 			b.Have = Shared
 		case !p.Mountless:
-			b.Have, b.From = Shared, []string{at}
+			b.Have, b.From = Shared, []string{r.repos[at]}
 		}
 	}
 }
 
-// Share marks in plans, which are those of one run in their order, the blobs
-// that an earlier plan brings to the same registry, and returns the cost of all
-// together. Plans are changed in place.
+func (r *Run) number(p Place) int32 {
+	n, ok := r.numbers[p]
+	if !ok {
+		n = int32(len(r.repos))
+		r.numbers[p], r.repos = n, append(r.repos, p.Repo)
+	}
+	return n
+}
+
+// Share is [Run.Add] for plans that are one run in their order, and returns the
+// cost of all together. Plans are changed in place.
 func Share(plans []Plan) Cost {
-	first := map[string]map[v1.Hash]string{}
+	r := NewRun()
 	for i := range plans {
-		registry := plans[i].Target.Registry
-		if first[registry] == nil {
-			first[registry] = map[v1.Hash]string{}
-		}
-		share(&plans[i], first[registry])
+		r.Add(&plans[i])
 	}
-	for i := range plans {
-		plans[i].Cost = Totals(plans[i : i+1])
-	}
-	return Totals(plans)
+	return r.Cost()
 }
 
-// Totals counts the cost of plans that are one run: bytes to read are counted
-// once over all of them, by the price of the first that needs them.
+// Totals counts the cost of plans that are one run, of which nothing is marked.
 func Totals(plans []Plan) Cost {
 	var sum Cost
-	read := map[v1.Hash]bool{}
+	read := map[brief]struct{}{}
 	for i := range plans {
 		sum.addPlan(&plans[i], read)
 	}
@@ -64,8 +110,8 @@ func Totals(plans []Plan) Cost {
 }
 
 // addPlan counts p, without reading again what read has; it adds to that.
-func (c *Cost) addPlan(p *Plan, read map[v1.Hash]bool) {
-	put, placed := map[v1.Hash]bool{}, map[v1.Hash]bool{}
+func (c *Cost) addPlan(p *Plan, read map[brief]struct{}) {
+	put, placed := map[brief]bool{}, map[brief]bool{}
 	for i := range p.Images {
 		img := &p.Images[i]
 		for _, t := range img.Tags {
@@ -76,13 +122,14 @@ func (c *Cost) addPlan(p *Plan, read map[v1.Hash]bool) {
 		}
 		for n := range img.nodes() {
 			byTag := n.Digest == img.Root.Digest && len(img.Tags) > 0
-			if !n.Here && !put[n.Digest] && !byTag {
+			node := briefOf(n.Digest)
+			if !n.Here && !put[node] && !byTag {
 				c.Manifests++
 			}
-			put[n.Digest] = true
+			put[node] = true
 			for _, b := range n.Blobs {
-				if !placed[b.Digest] {
-					placed[b.Digest] = true
+				if key := briefOf(b.Digest); !placed[key] {
+					placed[key] = true
 					c.addBlob(b, p.Prices[img.From.Registry], read)
 				}
 			}
@@ -90,7 +137,7 @@ func (c *Cost) addPlan(p *Plan, read map[v1.Hash]bool) {
 	}
 }
 
-func (c *Cost) addBlob(b Blob, price float64, read map[v1.Hash]bool) {
+func (c *Cost) addBlob(b Blob, price float64, read map[brief]struct{}) {
 	size := max(b.Size, 0)
 	switch b.Have {
 	case Here:
@@ -102,8 +149,9 @@ func (c *Cost) addBlob(b Blob, price float64, read map[v1.Hash]bool) {
 	case Upload:
 		c.Uploads++
 		c.Bytes += size
-		if !read[b.Digest] {
-			read[b.Digest] = true
+		key := briefOf(b.Digest)
+		if _, again := read[key]; !again {
+			read[key] = struct{}{}
 			c.Read += size
 			c.Price += float64(size) / 1e9 * price
 		}

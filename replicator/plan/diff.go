@@ -59,6 +59,9 @@ type judge struct {
 	roots  map[root]bool // manifests that are images of their own, with what refers to them
 	looked map[root]bool // subjects whose referrers an image has dealt with
 	bare   bool          // something is wanted by its digest alone
+
+	sorted    []Want             // the wants of the facts
+	byContent map[content][]Want // of sorted, once that is asked
 }
 
 type root struct {
@@ -66,7 +69,16 @@ type root struct {
 	digest v1.Hash
 }
 
-// A group is the tags of one source manifest that one rule wants.
+// A content is one source manifest that one rule wants.
+type content struct {
+	from   Place
+	rule   string
+	digest v1.Hash
+}
+
+func contentOf(w Want) content { return content{w.From, w.Rule.Name, w.Digest} }
+
+// A group is the tags of one content.
 type group struct {
 	Want
 	puts    []Tag
@@ -80,15 +92,10 @@ type group struct {
 // groups judges each tag of the target and gathers those that share a manifest,
 // in the order of their first tag.
 func (j *judge) groups() []*group {
-	type key struct {
-		from   Place
-		rule   string
-		digest v1.Hash
-	}
-	byKey := map[key]*group{}
+	byKey := map[content]*group{}
 	var list []*group
 	for _, w := range j.settled() {
-		k := key{w.From, w.Rule.Name, w.Digest}
+		k := contentOf(w)
 		g := byKey[k]
 		if g == nil {
 			g = &group{Want: w}
@@ -109,10 +116,9 @@ func (j *judge) groups() []*group {
 // settled returns the wants in order, one for each tag of the target, without
 // those whose tag several sources or rules want with different content.
 func (j *judge) settled() []Want {
-	all := slices.SortedFunc(slices.Values(j.f.Wants), func(a, b Want) int {
-		return cmp.Or(cmp.Compare(a.Tag, b.Tag), cmp.Compare(a.Rule.Name, b.Rule.Name),
-			cmp.Compare(a.From.String(), b.From.String()), cmp.Compare(a.Ref, b.Ref), compareHash(a.Digest, b.Digest))
-	})
+	j.sorted = slices.Clone(j.f.Wants)
+	slices.SortFunc(j.sorted, compareWants)
+	all := j.sorted
 	same := func(a, b Want) bool { return a.Digest == b.Digest && a.Rule.Selection == b.Rule.Selection }
 	var out []Want
 	for len(all) > 0 {
@@ -129,6 +135,14 @@ func (j *judge) settled() []Want {
 		out = append(out, claims[0])
 	}
 	return out
+}
+
+func compareWants(a, b Want) int {
+	if c := cmp.Compare(a.Tag, b.Tag); c != 0 {
+		return c // without what the rest costs: most often it is decided here
+	}
+	return cmp.Or(cmp.Compare(a.Rule.Name, b.Rule.Name), cmp.Compare(a.From.String(), b.From.String()),
+		cmp.Compare(a.Ref, b.Ref), compareHash(a.Digest, b.Digest))
 }
 
 func (j *judge) collide(claims []Want, i int) {
@@ -334,6 +348,5 @@ func (j *judge) finish() {
 	}
 	j.plan.Rechecks = j.slowed()
 	j.plan.Mountless = j.f.Target.Caps.Mount == providers.No
-	share(&j.plan, map[v1.Hash]string{})
-	j.plan.Cost = Totals([]Plan{j.plan})
+	NewRun().Add(&j.plan)
 }

@@ -71,21 +71,38 @@ func (j *judge) root(t *tree, g *group, img *Image) *trouble {
 	return bad
 }
 
-// refuseGroup reports bad about every tag of g.
+// refuseGroup reports bad about every tag of g. One that only waits has no report:
+// nothing is looked at then, as all groups of a repository may wait.
 func (j *judge) refuseGroup(g *group, bad *trouble) {
-	w := g.Want
-	tags := append(append([]string{}, g.check...), g.sure...)
-	for _, p := range g.puts {
-		tags = append(tags, p.Name)
+	if bad.kind == "" {
+		return
 	}
-	for _, want := range j.f.Wants {
-		for _, tag := range tags {
-			if want.Tag == tag && want.From == w.From && want.Rule.Name == w.Rule.Name && want.Digest == w.Digest {
-				bad.refuse(j, want)
-				j.mark(want, bad)
-			}
+	tags := map[string]bool{}
+	for _, tag := range slices.Concat(g.check, g.sure) {
+		tags[tag] = true
+	}
+	for _, p := range g.puts {
+		tags[p.Name] = true
+	}
+	for _, want := range j.wantsOf(g) {
+		if tags[want.Tag] {
+			bad.refuse(j, want)
+			j.mark(want, bad)
 		}
 	}
+}
+
+// wantsOf returns the wants of g's content, in order: also those whose tag another
+// want with the same content stands for.
+func (j *judge) wantsOf(g *group) []Want {
+	if j.byContent == nil {
+		j.byContent = map[content][]Want{}
+		for _, w := range j.sorted {
+			k := contentOf(w)
+			j.byContent[k] = append(j.byContent[k], w)
+		}
+	}
+	return j.byContent[contentOf(g.Want)]
 }
 
 // settle adds img to the plan, or counts its tags as in step if there is nothing

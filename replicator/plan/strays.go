@@ -14,8 +14,9 @@ import (
 // their subject is not wanted by a tag of its own, but the target holds it, as a
 // child or a referrer.
 func (j *judge) strays() {
+	rules := j.rulesWithReferrers()
 	for _, from := range j.places() {
-		rule := j.ruleWithReferrers(from)
+		rule := rules[from]
 		if rule == nil {
 			continue
 		}
@@ -76,11 +77,13 @@ func (j *judge) places() []Place {
 	return list
 }
 
-func (j *judge) ruleWithReferrers(from Place) *Rule {
-	var first *Rule
+// rulesWithReferrers returns for each source the first rule by name that brings
+// referrers from there.
+func (j *judge) rulesWithReferrers() map[Place]*Rule {
+	first := map[Place]*Rule{}
 	for _, w := range j.f.Wants {
-		if w.From == from && w.Rule.Referrers && (first == nil || w.Rule.Name < first.Name) {
-			first = w.Rule
+		if r := first[w.From]; w.Rule.Referrers && (r == nil || w.Rule.Name < r.Name) {
+			first[w.From] = w.Rule
 		}
 	}
 	return first

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/transship/transship/policy"
+	"github.com/transship/transship/replicator/plan"
 )
 
 func (p *program) copyCmd() *cobra.Command {
@@ -106,7 +107,8 @@ func (p *program) planCopy(cmd *cobra.Command, set *policy.Set, keepState bool, 
 	if err != nil {
 		return err
 	}
-	out, err := p.planAll(cmd.Context(), s)
+	var plans []plan.Plan // few: they are of one repository
+	out, err := p.planAll(cmd.Context(), s, func(one plan.Plan) error { plans = append(plans, one); return nil })
 	if closing := s.close(); err == nil {
 		err = closing
 	}
@@ -116,5 +118,11 @@ func (p *program) planCopy(cmd *cobra.Command, set *policy.Set, keepState bool, 
 	if exact != "" && out.nothing() {
 		return absent(exact)
 	}
-	return p.writePlans(set, out)
+	w := p.planWriter(set)
+	for _, one := range plans {
+		if err := w.plan(one); err != nil {
+			return err
+		}
+	}
+	return w.end(out)
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 
@@ -42,14 +43,15 @@ or leaves it out, without asking any registry.`,
 			if err != nil {
 				return err
 			}
-			out, err := p.planAll(cmd.Context(), s)
+			w := p.planWriter(set)
+			out, err := p.planAll(cmd.Context(), s, w.plan)
 			if closing := s.close(); err == nil {
 				err = closing
 			}
 			if err != nil {
 				return err
 			}
-			return p.writePlans(set, out)
+			return w.end(out)
 		},
 	}
 	p.opts.policyFlags(cmd.Flags())
@@ -60,114 +62,93 @@ or leaves it out, without asking any registry.`,
 	return cmd
 }
 
-// A planOutput is what plan prints as JSON.
-type planOutput struct {
-	Cost     plan.Cost            `json:"cost"`
-	Plans    []plan.Plan          `json:"plans"`
+// A planSummary is what plan knows of all plans when the last one has gone by.
+type planSummary struct {
 	Problems []replicator.Problem `json:"problems,omitempty"`
 	Jobs     []jobFailure         `json:"failedRepositories,omitempty"`
+	Cost     plan.Cost            `json:"cost"`
+
+	wanted bool // something is wanted of what was looked at
 }
 
 // nothing reports whether nothing is wanted of what was looked at.
-func (o planOutput) nothing() bool {
-	for _, one := range o.Plans {
-		kept := func(k plan.Refusal) bool { return k.Kind != plan.LeftSkipped }
-		if !one.Empty() || one.InStep > 0 || slices.ContainsFunc(one.Kept, kept) {
-			return false
-		}
-	}
-	return len(o.Problems)+len(o.Jobs) == 0
+func (o planSummary) nothing() bool { return !o.wanted && len(o.Problems)+len(o.Jobs) == 0 }
+
+// add counts one plan, and marks in it what an earlier one brings.
+func (o *planSummary) add(one *plan.Plan, run *plan.Run) {
+	run.Add(one)
+	kept := func(k plan.Refusal) bool { return k.Kind != plan.LeftSkipped }
+	o.wanted = o.wanted || !one.Empty() || one.InStep > 0 || slices.ContainsFunc(one.Kept, kept)
 }
 
-// planAll plans every job, some side by side, and keeps their order.
-func (p *program) planAll(ctx context.Context, s *session) (planOutput, error) {
+// planAll plans every job, some side by side, and hands the plans to take in the
+// order of jobs. No plan is held once it was taken: a registry's are many.
+func (p *program) planAll(ctx context.Context, s *session, take func(plan.Plan) error) (planSummary, error) {
 	jobs, problems, err := s.jobs(ctx)
-	out := planOutput{Problems: problems, Plans: []plan.Plan{}}
+	out := planSummary{Problems: problems}
 	if err != nil {
 		return out, err
 	}
-	plans, errs := make([][]plan.Plan, len(jobs)), make([]error, len(jobs))
-	slots := make(chan struct{}, p.opts.Jobs)
-	var wg sync.WaitGroup
-	for i, job := range jobs {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			plans[i], errs[i] = s.Plan(ctx, job)
-		})
-	}
-	wg.Wait()
-	if ctx.Err() != nil {
-		return out, context.Cause(ctx)
-	}
-	for i, err := range errs {
-		if err != nil {
-			out.Jobs = append(out.Jobs, jobFailure{Repository: repositoryOf(jobs[i].Key), Error: err.Error(),
-				Kind: providers.KindOf(err), Hint: providers.HintOf(err)})
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	run := plan.NewRun()
+	for done := range planned(ctx, s, jobs, p.opts.Jobs) {
+		switch {
+		case ctx.Err() != nil: // the rest ends by itself
+		case done.err != nil:
+			out.Jobs = append(out.Jobs, jobFailure{Repository: repositoryOf(done.key), Error: done.err.Error(),
+				Kind: providers.KindOf(done.err), Hint: providers.HintOf(done.err)})
 		}
-		out.Plans = append(out.Plans, plans[i]...)
-	}
-	out.Cost = plan.Share(out.Plans)
-	return out, nil
-}
-
-func (p *program) writePlans(set *policy.Set, out planOutput) error {
-	if p.json() {
-		if err := p.writeJSON(out); err != nil {
-			return err
-		}
-		return planVerdict(set, out)
-	}
-	p.writeTrouble(out.Problems, out.Jobs, nil)
-	if err := p.writePlanText(out); err != nil {
-		return err
-	}
-	return planVerdict(set, out)
-}
-
-// writePlanText prints the plans that do or leave something, and the sum of all.
-func (p *program) writePlanText(out planOutput) error {
-	quiet, inStep := 0, 0
-	for _, one := range out.Plans {
-		inStep += one.InStep
-		if one.Empty() && len(one.Kept) == 0 {
-			quiet++
-			continue
-		}
-		if err := one.WriteText(p.stdout); err != nil {
-			return err
-		}
-	}
-	if quiet > 0 {
-		p.printf("%s with nothing to do\n", count(quiet, "target repository"))
-	}
-	c := out.Cost
-	p.printf("\nin all: %s to put, %d in step; %s in %s to send, %s not to send; %s to read", count(c.Tags, "tag"), inStep,
-		plan.Bytes(c.Bytes), count(c.Uploads, "blob"), plan.Bytes(c.Saved), plan.Bytes(c.Read))
-	if c.Price > 0 {
-		p.printf(" (%s)", plan.Dollars(c.Price))
-	}
-	p.printf("\n")
-	return nil
-}
-
-// planVerdict has the exit code of a plan: what cannot be planned counts as failed.
-func planVerdict(set *policy.Set, out planOutput) error {
-	bad := len(out.Problems) + len(out.Jobs)
-	for _, one := range out.Plans {
-		for _, k := range one.Kept {
-			if k.Failed(conflictFails(set, k.Rule, one.Target.Registry)) {
-				bad++
+		for i := range done.plans {
+			out.add(&done.plans[i], run)
+			if err := take(done.plans[i]); err != nil {
+				cancel(err)
 			}
 		}
 	}
-	switch {
-	case bad == 0:
-		return nil
-	case len(out.Plans) == 0:
-		return &failure{code: exitFailed}
-	default:
-		return &failure{code: exitSomeLeft}
+	out.Cost = run.Cost()
+	return out, context.Cause(ctx)
+}
+
+// A jobPlan is what planning one job has come to.
+type jobPlan struct {
+	key   string
+	plans []plan.Plan
+	err   error
+}
+
+// planned yields the jobs' plans in order, width of them being made side by side
+// and as many waiting for an earlier one. It ends after the last job, or when the
+// consumer stops and those that were begun are over.
+func planned(ctx context.Context, s *session, jobs []replicator.Job, width int) iter.Seq[jobPlan] {
+	return func(yield func(jobPlan) bool) {
+		slots, line := make(chan struct{}, width), make(chan chan jobPlan, width)
+		over := make(chan struct{})
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer close(over)
+		wg.Go(func() {
+			defer close(line)
+			for _, job := range jobs {
+				ready := make(chan jobPlan, 1)
+				select {
+				case line <- ready:
+				case <-over:
+					return
+				}
+				slots <- struct{}{}
+				wg.Go(func() {
+					defer func() { <-slots }()
+					plans, err := s.Plan(ctx, job)
+					ready <- jobPlan{job.Key, plans, err}
+				})
+			}
+		})
+		for ready := range line {
+			if !yield(<-ready) {
+				return
+			}
+		}
 	}
 }
 

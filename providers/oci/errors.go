@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -60,7 +61,7 @@ func (r *Registry) answerError(c *call, resp *http.Response) error {
 	}
 	a := parseAnswer(resp.StatusCode, resp.Header.Get("Content-Type"), raw)
 	own := r.isOwn(resp.Request.URL) || c.stay
-	kind, hint := classify(c.op, a, own)
+	kind, hint := r.explain(c, a, own)
 	text := a.text()
 	if !own {
 		text = fmt.Errorf("%s, to which the registry redirects: %w", resp.Request.URL.Host, text)
@@ -68,6 +69,30 @@ func (r *Registry) answerError(c *call, resp *http.Response) error {
 	e := r.fail(c, kind, text, hint)
 	e.Status, e.Code, e.After = a.status, a.code, retryAfter(resp.Header, time.Now())
 	return e
+}
+
+// A Refusal is an answer that was not hoped for, for [Options.Explain].
+type Refusal struct {
+	Op        string // what was tried, as in [providers.Error]
+	Repo, Ref string
+	Status    int
+	Code      string // the first error's
+	Message   string // without credentials and URL queries
+	Detail    string // the first error's detail, as JSON
+}
+
+// explain asks the cloud's own words first, of what its registry itself answers.
+func (r *Registry) explain(c *call, a answer, own bool) (providers.Kind, string) {
+	kind, hint := classify(c.op, a, own)
+	if !own || r.opts.Explain == nil {
+		return kind, hint
+	}
+	k, h, ok := r.opts.Explain(Refusal{Op: c.op, Repo: c.repo, Ref: c.ref,
+		Status: a.status, Code: a.code, Message: a.message, Detail: a.detail})
+	if !ok {
+		return kind, hint
+	}
+	return k, cmp.Or(h, hint)
 }
 
 // transportError is the error of a request that was not answered, or not to its end.

@@ -24,6 +24,20 @@ type Options struct {
 	Authenticator authn.Authenticator
 	Keychain      authn.Keychain
 
+	// SignIn, if it is set, takes the place of both: a cloud's own sign-in, whose
+	// credentials end. An identity that it, the token service or the registry
+	// refuses stops the registry: every request fails with that one error, naming
+	// the identity, for a minute, and longer after each further refusal.
+	SignIn SignIn
+
+	// TokenRepositories is how many repositories share a bearer token, of those
+	// that [Registry.Expect] was told of; 0 and 1 are one each.
+	TokenRepositories int
+
+	// Explain says what a refusal of this cloud means where its words or codes are
+	// its own; ok is false to leave it to what holds for all. May be nil.
+	Explain func(Refusal) (kind providers.Kind, hint string, ok bool)
+
 	// TokenRealm is a token service that may have the credential wherever it is:
 	// its URL, or its host[:port]. Others have to be https on a public address, or
 	// on the registry's own host.
@@ -134,6 +148,9 @@ func def[T comparable](field *T, value T) {
 
 // credentialHint says where credentials come from that cannot be found.
 func (o Options) credentialHint() string {
+	if o.SignIn != nil {
+		return "check what this cloud's sign-in finds on this machine: transship doctor tells who it is"
+	}
 	if o.Authenticator != nil {
 		return "mend auth of this registry in the policy, or what it refers to"
 	}

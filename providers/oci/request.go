@@ -1,11 +1,13 @@
 package oci
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/transship/transship/providers"
@@ -78,18 +80,44 @@ func (r *Registry) send(ctx context.Context, c *call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode == http.StatusUnauthorized && r.isOwn(resp.Request.URL) {
-		again, ok, err := r.sign.renew(ctx, c.scopes, pass, resp.Header)
-		if err != nil {
-			resp.Body.Close()
-			return nil, r.unsignable(c, err)
-		}
-		if ok {
-			resp.Body.Close()
-			return r.answered(ctx, c, again.header)
-		}
+	if !r.refusesPass(resp, pass) {
+		return r.judge(c, resp)
+	}
+	again, ok, err := r.sign.renew(ctx, c.scopes, pass, resp.Header)
+	if err != nil {
+		resp.Body.Close()
+		return nil, r.unsignable(c, err)
+	}
+	if ok {
+		resp.Body.Close()
+		return r.answered(ctx, c, again.header)
 	}
 	return r.judge(c, resp)
+}
+
+// refusesPass reports whether the registry itself does not take the pass, as
+// against what was asked with it. ECR says so of a token that is over by 403.
+func (r *Registry) refusesPass(resp *http.Response, p pass) bool {
+	if !r.isOwn(resp.Request.URL) {
+		return false
+	}
+	switch resp.StatusCode {
+	case http.StatusUnauthorized:
+		return true
+	case http.StatusForbidden:
+		return p.direct.held != nil && strings.Contains(strings.ToLower(peek(resp).message), "token has expired")
+	}
+	return false
+}
+
+// peek reads the start of an answer's body and puts it back.
+func peek(resp *http.Response) answer {
+	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(raw), resp.Body), resp.Body}
+	return parseAnswer(resp.StatusCode, resp.Header.Get("Content-Type"), raw)
 }
 
 func (r *Registry) answered(ctx context.Context, c *call, authorization string) (*http.Response, error) {

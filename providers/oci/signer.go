@@ -19,20 +19,29 @@ import (
 type signer struct {
 	r      *Registry
 	auth   authn.Authenticator
+	keep   *keeper // of Options.SignIn, nil without
+	stop   stopper
 	pings  flights[challenge]
+	proofs flights[struct{}]
 	tokens tokens
+	gate   chan struct{} // holds one while no credential has been taken yet
 
 	mu    sync.Mutex
 	known bool
 	how   challenge
+	taken authn.AuthConfig // the credential that the host has taken
+	at    time.Time        // when it was last seen to
 }
 
 // keychainLife is how long what a keychain said is believed; helpers run a process.
 const keychainLife = 5 * time.Minute
 
 func newSigner(r *Registry) (*signer, error) {
-	s := &signer{r: r, auth: r.opts.Authenticator}
+	s := &signer{r: r, auth: r.opts.Authenticator, gate: make(chan struct{}, 1)}
 	s.tokens.s = s
+	if r.opts.SignIn != nil {
+		s.keep = &keeper{fetch: r.opts.SignIn}
+	}
 	if s.auth == nil && r.opts.Keychain != nil {
 		var err error
 		s.auth, err = authn.RefreshingKeychain(r.opts.Keychain, keychainLife).Resolve(r.reg)
@@ -48,53 +57,78 @@ func newSigner(r *Registry) (*signer, error) {
 
 func (s *signer) close() {
 	s.pings.wait()
+	s.proofs.wait()
 	s.tokens.fetches.wait()
+	if s.keep != nil {
+		s.keep.fetches.wait()
+	}
 }
 
 // A pass is what signs one request.
 type pass struct {
 	header string // Authorization, "" for none
 	token  *bearer
+	direct shown // the credential, where header is made of nothing else
 }
 
 // pass returns the pass for requests that need want. Its errors are not worth a
 // second try: the requests behind it have had theirs.
 func (s *signer) pass(ctx context.Context, want scopes) (pass, error) {
 	how, err := s.challenge(ctx)
+	if err != nil || how.scheme == "" {
+		return pass{}, err
+	}
+	c, err := s.credential(ctx)
 	if err != nil {
 		return pass{}, err
 	}
-	switch how.scheme {
-	case "basic":
-		cred, err := s.credential(ctx)
-		if err != nil {
-			return pass{}, err
-		}
-		return pass{header: basicHeader(cred)}, nil
-	case "bearer":
-		t, err := s.tokens.get(ctx, how, want)
-		if err != nil {
-			return pass{}, err
-		}
-		return pass{header: "Bearer " + t.value, token: t}, nil
+	switch {
+	case how.scheme == "basic":
+		return s.direct(ctx, c, basicHeader(&c.config))
+	case c.config.RegistryToken != "":
+		return s.direct(ctx, c, "Bearer "+c.config.RegistryToken)
 	}
-	return pass{}, nil
+	t, err := s.tokens.get(ctx, how, want)
+	if err != nil {
+		return pass{}, err
+	}
+	return pass{header: "Bearer " + t.value, token: t}, nil
 }
 
-// renew answers a 401: it returns a pass that may do better than the one used,
-// ok is false if there is none.
+// direct is a pass of the credential itself, which the host has seen once before
+// anything else is asked.
+func (s *signer) direct(ctx context.Context, c shown, header string) (pass, error) {
+	p := pass{header: header, direct: c}
+	if header == "" || s.took(c) || c.held == nil && c.config.RegistryToken != "" {
+		return p, nil
+	}
+	return p, s.prove(ctx, p)
+}
+
+// renew answers a refusal of used: it returns a pass that may do better, ok is
+// false if there is none.
 func (s *signer) renew(ctx context.Context, want scopes, used pass, h http.Header) (_ pass, ok bool, err error) {
 	how, found := findChallenge(h)
-	if !found {
+	switch {
+	case used.token != nil && !found:
 		return pass{}, false, nil
-	}
-	if used.token != nil {
+	case used.token != nil:
 		if len(used.token.asked) == len(want) && used.token.deniedTo(want) {
 			return pass{}, false, nil // another one would say the same
 		}
 		s.tokens.drop(used.token, want)
+	case used.direct.held != nil:
+		if !s.keep.refused(used.direct.held) {
+			return pass{}, false, nil
+		}
+	case used.header != "":
+		if err := s.doubt(ctx, used); err != nil {
+			return pass{}, false, err
+		}
 	}
-	s.learn(how)
+	if found {
+		s.learn(how)
+	}
 	if more := parseScopes(how.params["scope"]); len(more) <= maxChallengeScopes {
 		want = want.with(more)
 	}
@@ -146,24 +180,6 @@ func (r *Registry) ping(ctx context.Context) (how challenge, err error) {
 		return nil
 	})
 	return how, err
-}
-
-func (s *signer) credential(ctx context.Context) (*authn.AuthConfig, error) {
-	cred, err := authn.Authorization(ctx, s.auth)
-	if err == nil && cred != nil {
-		return cred, nil
-	}
-	if cause := context.Cause(ctx); cause != nil {
-		return nil, cause
-	}
-	if err == nil {
-		return &authn.AuthConfig{}, nil
-	}
-	if e, ok := errors.AsType[*providers.Error](err); ok {
-		return nil, e
-	}
-	return nil, &providers.Error{Kind: providers.Denied, Op: "find credentials", Ref: s.r.Host(),
-		Hint: s.r.opts.credentialHint(), Err: errors.New(sanitize(err.Error()))}
 }
 
 func basicHeader(cred *authn.AuthConfig) string {

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,15 +27,56 @@ const defaultLife = time.Minute
 
 // requestToken asks the realm of the challenge for a token (distribution's token
 // and OAuth 2 specifications). It follows no redirect: the credential is for the
-// realm alone.
+// realm alone. A credential of a SignIn that the realm refuses is renewed once;
+// one that it refuses whatever is asked for stops the signer.
 func (r *Registry) requestToken(ctx context.Context, how challenge, ask scopes) (*bearer, error) {
-	cred, err := r.sign.credential(ctx)
+	release, err := r.sign.first(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if cred.RegistryToken != "" {
-		return newBearer(cred.RegistryToken, ask, time.Now(), 5*time.Minute), nil
+	defer release()
+	for renewed := false; ; renewed = true {
+		c, err := r.sign.credential(ctx)
+		if err != nil {
+			return nil, err
+		}
+		b, err := r.tokenFor(ctx, how, ask, &c.config)
+		e, refused := refusesIdentity(err)
+		switch {
+		case err == nil:
+			r.sign.take(c)
+			return b, nil
+		case !refused || isAnonymous(&c.config):
+			return nil, err
+		case renewed || c.held == nil || !r.sign.keep.refused(c.held):
+			return nil, r.judgeIdentity(ctx, how, ask, c, e)
+		}
 	}
+}
+
+// judgeIdentity tells a refusal of what was asked for from one of the credential.
+func (r *Registry) judgeIdentity(ctx context.Context, how challenge, ask scopes, c shown, e *providers.Error) error {
+	if len(ask) > 0 {
+		if !r.sign.doubtful(c) {
+			return e
+		}
+		_, err := r.tokenFor(ctx, how, nil, &c.config)
+		if err == nil {
+			r.sign.take(c)
+		}
+		var refused bool
+		if e2, ok := refusesIdentity(err); ok {
+			e, refused = e2, true
+		}
+		if !refused {
+			return e
+		}
+	}
+	return r.sign.refuse(c, e)
+}
+
+// tokenFor asks once, as cred.
+func (r *Registry) tokenFor(ctx context.Context, how challenge, ask scopes, cred *authn.AuthConfig) (*bearer, error) {
 	realm, err := r.realm(how)
 	if err != nil {
 		return nil, err
@@ -128,11 +170,42 @@ func parseToken(raw []byte, ask scopes, start time.Time) (*bearer, error) {
 	if value == "" || strings.ContainsFunc(value, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return nil, errNoToken
 	}
-	life := defaultLife
-	if s, err := doc.ExpiresIn.Float64(); err == nil && s > 0 {
-		life = time.Duration(min(s, 7*24*3600) * float64(time.Second))
-	}
+	life := cmp.Or(seconds(doc.ExpiresIn), claimedLife(value), defaultLife)
 	return newBearer(value, ask, start, life), nil
+}
+
+// seconds is a life as a token service tells it, 0 if it does not.
+func seconds(n json.Number) time.Duration {
+	s, err := n.Float64()
+	if err != nil || s <= 0 {
+		return 0
+	}
+	return time.Duration(min(s, maxLife.Seconds()) * float64(time.Second))
+}
+
+// maxLife is what no token is believed to outlive.
+const maxLife = 7 * 24 * time.Hour
+
+// claimedLife is a JWT's life as its claims say (RFC 7519 sections 4.1.4 and
+// 4.1.6), for services that leave expires_in out: ACR. It is 0 without them. The
+// difference of the two is the same whatever this machine's clock says.
+func claimedLife(token string) time.Duration {
+	var claims struct {
+		Expires json.Number `json:"exp"`
+		Issued  json.Number `json:"iat"`
+		Before  json.Number `json:"nbf"`
+	}
+	if !readClaims(token, &claims) {
+		return 0
+	}
+	from := claims.Issued
+	def(&from, claims.Before)
+	end, err := claims.Expires.Float64()
+	start, missing := from.Float64()
+	if err != nil || missing != nil || end <= start {
+		return 0
+	}
+	return time.Duration(min(end-start, maxLife.Seconds()) * float64(time.Second))
 }
 
 func newBearer(value string, ask scopes, start time.Time, life time.Duration) *bearer {

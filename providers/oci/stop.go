@@ -1,0 +1,76 @@
+package oci
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/transship/transship/providers"
+)
+
+const (
+	stopFirst = time.Minute      // how long an identity that was refused is not tried
+	stopMost  = 15 * time.Minute // after it was refused again and again
+	pauseFor  = 5 * time.Second  // how long nobody is asked who could not be reached
+)
+
+// A stopper keeps an identity that is refused from knocking for every request:
+// all of them fail with one error for a minute, and for longer each time that
+// the identity is then refused again.
+type stopper struct {
+	mu    sync.Mutex
+	err   error
+	by    any // the credential that was refused; another one is tried at once
+	until time.Time
+	wait  time.Duration
+}
+
+// check returns the error for which nothing is asked now, nil to go on. by is the
+// credential at hand, nil where it is yet to be fetched.
+func (s *stopper) check(by any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil || !time.Now().Before(s.until) || by != nil && s.by != nil && by != s.by {
+		return nil
+	}
+	return s.err
+}
+
+// stop keeps err for a while and returns it as those will see it who come now.
+// Those who were on their way when it was refused get the first one's.
+func (s *stopper) stop(err *providers.Error, by any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil && time.Now().Before(s.until) && s.by == by {
+		return s.err
+	}
+	s.wait = min(max(2*s.wait, stopFirst), stopMost)
+	wait := s.wait
+	if err.Kind != providers.Denied {
+		wait, s.wait = pauseFor, 0
+	}
+	told := *err
+	if told.Hint != "" {
+		told.Hint += "; "
+	}
+	told.Hint += fmt.Sprintf("it is tried again in %v", wait)
+	s.err, s.by, s.until = &told, by, time.Now().Add(wait)
+	return s.err
+}
+
+// good forgets: the identity was taken.
+func (s *stopper) good() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err, s.by, s.wait = nil, nil, 0
+}
+
+// refusesIdentity reports whether err says that the credential itself is wrong,
+// whatever it was asked for.
+func refusesIdentity(err error) (*providers.Error, bool) {
+	e, ok := errors.AsType[*providers.Error](err)
+	return e, ok && e.Kind == providers.Denied &&
+		(e.Status == http.StatusUnauthorized || e.Op == opToken && e.Status == http.StatusBadRequest)
+}

@@ -2,7 +2,9 @@ package registrytest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -13,6 +15,47 @@ import (
 // does: manifests go on naming it.
 func (s *Server) DeleteBlob(repo string, digest v1.Hash) error {
 	return s.backend.driver.Delete(context.Background(), linkPath(repo, digest.String()))
+}
+
+// Sweep takes the blobs out of a repository that none of its manifests names, as a
+// garbage collection does that does not wait, and returns their digests, sorted.
+func (s *Server) Sweep(repo string) ([]v1.Hash, error) {
+	var swept []v1.Hash
+	for _, digest := range s.Blobs(repo) {
+		if s.store.inUse(repo, digest.String()) {
+			continue
+		}
+		if err := s.DeleteBlob(repo, digest); err != nil {
+			return swept, fmt.Errorf("sweep %s: %w", repo, err)
+		}
+		swept = append(swept, digest)
+	}
+	return swept, nil
+}
+
+// Blobs lists the digests of the blobs that a repository has, sorted.
+func (s *Server) Blobs(repo string) []v1.Hash {
+	var all []v1.Hash
+	names, _ := s.backend.driver.List(context.Background(), layersPath(repo)) // there may be none
+	for _, name := range names {
+		digest := v1.Hash{Algorithm: "sha256", Hex: path.Base(name)}
+		if s.Has(repo, digest) {
+			all = append(all, digest)
+		}
+	}
+	return all
+}
+
+// RemoveRepository takes a repository away with all that is in it.
+func (s *Server) RemoveRepository(repo string) error {
+	var wrong error
+	for _, digest := range s.Blobs(repo) {
+		wrong = errors.Join(wrong, s.DeleteBlob(repo, digest))
+	}
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	delete(s.store.repos, repo)
+	return wrong
 }
 
 // CorruptBlob flips the lowest bit of one byte of a blob in every repository.

@@ -52,8 +52,19 @@ func (x *exchange) WriteHeader(status int) {
 	x.ResponseWriter.WriteHeader(status)
 }
 
-// tamper changes Content-Length for the faults that lie about it.
+// tamper changes the header for the faults that lie about it.
 func (x *exchange) tamper() {
+	if x.brk.Location != "" {
+		x.Header().Set("Location", x.brk.Location)
+	}
+	switch x.brk.Break {
+	case Gzip:
+		x.broken = true
+		x.Header().Set("Content-Encoding", "gzip")
+		x.Header().Del("Content-Length")
+	case Endless:
+		x.Header().Del("Content-Length")
+	}
 	length, err := strconv.ParseInt(x.Header().Get("Content-Length"), 10, 64)
 	if err != nil {
 		return
@@ -73,6 +84,12 @@ func (x *exchange) tamper() {
 func (x *exchange) Write(p []byte) (int, error) {
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
+	}
+	switch x.brk.Break {
+	case Gzip:
+		return x.compress(p)
+	case Drip:
+		return x.drip(p)
 	}
 	at := x.brk.At - x.out // where in p the fault is
 	if x.brk.Break == Whole || at < 0 || at >= int64(len(p)) {

@@ -23,6 +23,15 @@ type Fault struct {
 	// Status or, if that is 0, with 200: a proxy's or a captive portal's answer.
 	HTML string
 
+	// JSON is the same for a body that is no page, such as a token service's.
+	JSON string
+	// Location is the header of that name: with a Status of 3xx where the client is
+	// to go, otherwise in the place of the one that the answer has.
+	Location string
+	// Pretend has a write be answered as if it had been carried out, and does
+	// nothing: a manifest, an upload's end, a mount.
+	Pretend bool
+
 	// Break is what happens to a body, at its byte At.
 	Break Break
 	At    int64
@@ -48,6 +57,10 @@ const (
 	Stall        Break = "stall"         // the answer stops after At bytes
 	StallUpload  Break = "stall upload"  // nothing more of the request is read after At bytes
 	LoseResponse Break = "lose response" // the request is carried out, and the connection is reset
+	Endless      Break = "endless"       // no Content-Length, and after the body the last byte again and again
+	Drip         Break = "drip"          // one byte each For, from At on
+	DripHeader   Break = "drip header"   // the answer is a header that never ends, one byte each For
+	Gzip         Break = "gzip"          // the body is compressed, though nobody asked for it
 )
 
 // A Rule makes some requests fail: those of the classes (none is all), of the

@@ -26,6 +26,7 @@ func (s *Server) serve(name Side, w http.ResponseWriter, r *http.Request, handle
 	s.fire(x.n)
 	if s.hold(x) && s.fail(x) {
 		handle(x)
+		x.goOn()
 	}
 }
 
@@ -79,12 +80,18 @@ func (s *Server) fail(x *exchange) bool {
 		x.broken = true
 		return false
 	}
-	x.brk = Fault{Break: f.Break, At: f.At, For: f.For}
-	if f.Status == 0 && f.HTML == "" {
+	x.brk = Fault{Break: f.Break, At: f.At, For: f.For, Location: f.Location}
+	switch {
+	case f.Break == DripHeader:
+		x.dripHeader()
+	case f.Pretend && x.class.write():
+		x.pretend()
+	case f.Status != 0 || f.HTML != "" || f.JSON != "":
+		f.answer(x)
+	default:
 		return true
 	}
 	x.fault = true
-	f.answer(x)
 	return false
 }
 
@@ -111,13 +118,20 @@ func (f Fault) answer(w http.ResponseWriter) {
 	if f.RetryAfter != "" {
 		w.Header().Set("Retry-After", f.RetryAfter)
 	}
-	if f.HTML != "" {
+	if f.Location != "" {
+		w.Header().Set("Location", f.Location)
+	}
+	status := f.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	switch {
+	case f.HTML != "":
 		w.Header().Set("Content-Type", "text/html")
-		status := f.Status
-		if status == 0 {
-			status = http.StatusOK
-		}
 		sendJSON(w, status, []byte(f.HTML))
+		return
+	case f.JSON != "":
+		sendJSON(w, status, []byte(f.JSON))
 		return
 	}
 	refusal{f.Status, f.Code, f.Message, nil}.send(w)

@@ -44,10 +44,32 @@ func (s *Server) listTags(x *exchange) {
 	for _, ghost := range x.q.GhostTags {
 		tags[ghost] = ""
 	}
-	page, ok := s.page(x, x.q.sorted(x.q.Seed, tags))
+	names := x.q.sorted(x.q.Seed, tags)
+	if x.q.Circle || x.q.NoEnd {
+		sendList(x, map[string]any{"name": x.repo, "tags": x.odd(names)})
+		return
+	}
+	page, ok := s.page(x, names)
 	if ok {
 		sendList(x, map[string]any{"name": x.repo, "tags": page})
 	}
+}
+
+// odd returns a page of a list that has no end, and links to the next one.
+func (x *exchange) odd(names []string) []string {
+	at, _ := strconv.Atoi(x.r.URL.Query().Get("last")) // ours, or the first
+	next := at + 1
+	if x.q.Circle {
+		next = (at + 1) % 2
+	}
+	x.link(1000, strconv.Itoa(next))
+	switch {
+	case at == 0:
+		return names
+	case x.q.Circle:
+		return []string{"round"}
+	}
+	return []string{"more-" + strconv.Itoa(at)}
 }
 
 // sorted returns the tags in the order of the quirks.

@@ -2,6 +2,8 @@ package registrytest
 
 import (
 	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // Quirks is what makes a server behave like one registry or another, as data.
@@ -66,6 +68,10 @@ type Listing struct {
 	IgnorePaging bool
 	// SamePage answers the first page again and again, with a Link to itself.
 	SamePage bool
+	// Circle answers two pages in turn, which link to each other.
+	Circle bool
+	// NoEnd makes up tags for a page after the last, and for one after that, and so on.
+	NoEnd bool
 	// Order is the order of tags: lexical unless told otherwise.
 	Order Order
 	// GhostTags are listed in every repository and answer 404: a tag that was
@@ -94,6 +100,8 @@ type Manifests struct {
 	ReferrersPage int
 	// NoReferrersFilter ignores artifactType and says nothing of a filter.
 	NoReferrersFilter bool
+	// MoreReferrers are listed as referrers of every manifest, after its own.
+	MoreReferrers []v1.Descriptor
 	// NormalizedFallback resolves the tag sha256-<hex> to the manifest
 	// sha256:<hex> itself: GitLab.
 	NormalizedFallback bool

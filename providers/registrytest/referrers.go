@@ -23,7 +23,7 @@ func (s *Server) listReferrers(x *exchange) {
 		digestInvalid.because(x.ref).send(x)
 		return
 	}
-	list := s.store.referrers(x.repo, x.ref)
+	list := append(s.store.referrers(x.repo, x.ref), x.q.MoreReferrers...)
 	if want := x.r.URL.Query().Get("artifactType"); want != "" && !x.q.NoReferrersFilter {
 		list = slices.DeleteFunc(list, func(d v1.Descriptor) bool { return d.ArtifactType != want })
 		x.Header().Set("OCI-Filters-Applied", "artifactType")

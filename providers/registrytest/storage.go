@@ -92,6 +92,10 @@ func linkPath(repo, digest string) string {
 	return fmt.Sprintf("%s/repositories/%s/_layers/%s/%s/link", storageRoot, repo, algorithm, encoded)
 }
 
+func layersPath(repo string) string {
+	return fmt.Sprintf("%s/repositories/%s/_layers/sha256", storageRoot, repo)
+}
+
 // blob returns the bytes of a blob that repo has.
 func (b *backend) blob(repo, digest string) (data, bool) {
 	if _, linked := b.driver.get(linkPath(repo, digest)); !linked {

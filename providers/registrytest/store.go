@@ -142,6 +142,22 @@ func (s *store) named(repo, digest string) bool {
 	return r != nil && r.named[digest]
 }
 
+// inUse reports whether a manifest that repo has now names the blob.
+func (s *store) inUse(repo, digest string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	r := s.repos[repo]
+	if r == nil {
+		return false
+	}
+	for _, m := range r.manifests {
+		if slices.ContainsFunc(m.content.Blobs(), func(d v1.Descriptor) bool { return d.Digest.String() == digest }) {
+			return true
+		}
+	}
+	return false
+}
+
 // remove takes a tag away, or a manifest with all its tags.
 func (s *store) remove(repo, ref string) bool {
 	s.mu.Lock()

@@ -12,7 +12,7 @@ import (
 
 func (r *Registry) blobCall(method, op, repo string, blob v1.Hash) *call {
 	return &call{op: op, repo: repo, ref: blob.String(), class: limit.Read, method: method,
-		url: r.url(repo+"/blobs/"+blob.String(), nil), scopes: pull(repo), good: []int{http.StatusOK}}
+		url: r.url(repo+"/blobs/"+blob.String(), nil), scopes: pull(repo), good: []int{http.StatusOK}, long: true}
 }
 
 // Stat asks for a blob (distribution-spec v1.1, "Checking if content exists in

@@ -151,12 +151,28 @@ func tlsHint(err error) string {
 	return ""
 }
 
-// webPage refuses answers of status 200 that are a page for people.
+// webPage refuses answers of status 200 that are a page for people, or that are in
+// an encoding which nobody asked for.
 func (r *Registry) webPage(c *call, resp *http.Response) error {
 	if t := mediaType(resp.Header); t == "text/html" {
 		return r.fail(c, providers.Invalid, errWebPage, hintHost)
 	}
+	if packed := resp.Header.Get("Content-Encoding"); packed != "" && packed != "identity" && c.method == http.MethodGet {
+		return r.fail(c, providers.Invalid, fmt.Errorf("the host answers in the encoding %s, which was not asked for", sanitize(packed)),
+			"a proxy before the registry compresses: have it leave /v2/ alone")
+	}
 	return nil
+}
+
+// portal refuses a page with status 200 in answer to a write: somebody before the
+// registry has sent it, and nothing was written. Registries that have done it say
+// 201, 202 or 204, some of them with an HTML type.
+func (r *Registry) portal(c *call, resp *http.Response) error {
+	write := c.method == http.MethodPut || c.method == http.MethodPost || c.method == http.MethodPatch
+	if !write || c.unsigned || resp.StatusCode != http.StatusOK || resp.ContentLength == 0 {
+		return nil
+	}
+	return r.webPage(c, resp)
 }
 
 // mediaType is the Content-Type without its parameters.

@@ -31,6 +31,7 @@ type exchange struct {
 var (
 	errSilent  = errors.New("the host did not answer in time")
 	errStalled = errors.New("no byte moved for too long")
+	errSlow    = errors.New("the host sends so slowly that it would never end")
 )
 
 func newExchange(ctx context.Context, r *Registry, c *call, op string) *exchange {
@@ -110,10 +111,14 @@ func (x *exchange) log(q Request) {
 	x.r.log.LogAttrs(x.parent, slog.LevelDebug, "request", attrs...)
 }
 
-// open turns the watchdog to the answer's body.
+// open turns the watchdog to the answer's body. A blob's may take as long as it
+// moves, all others have to come to their end.
 func (x *exchange) open(resp *http.Response) io.ReadCloser {
 	x.dog.Stop()
 	x.status = resp.StatusCode
+	if !x.c.long {
+		x.dog = time.AfterFunc(x.r.opts.Timeouts.answer(), func() { x.cancel(errSlow) })
+	}
 	return &answerBody{x: x, body: resp.Body}
 }
 
@@ -121,23 +126,45 @@ func (x *exchange) open(resp *http.Response) io.ReadCloser {
 // be used again; a longer rest costs less by a new connection.
 const maxDrain = 64 << 10
 
+// slowest is how many bytes a second an answer has to bring while it is waited for.
+const slowest = 1 << 10
+
 type answerBody struct {
-	x    *exchange
-	body io.ReadCloser
-	eof  bool
+	x      *exchange
+	body   io.ReadCloser
+	eof    bool
+	waited time.Duration // for the last moved bytes
+	moved  int64
 }
 
 func (b *answerBody) Read(p []byte) (int, error) {
 	idle := time.AfterFunc(b.x.r.opts.Timeouts.Idle, func() { b.x.cancel(errStalled) })
+	began := time.Now()
 	n, err := b.body.Read(p)
 	idle.Stop()
 	b.x.got += int64(n)
-	if err == io.EOF {
+	switch {
+	case err == io.EOF:
 		b.eof = true
-	} else if err != nil {
+	case err == nil && b.drips(n, time.Since(began)):
+		b.x.cancel(errSlow)
+		err = b.x.explain(errSlow)
+	case err != nil:
 		err = b.x.explain(err)
 	}
 	return n, err
+}
+
+// drips notes n bytes that were waited for, and reports whether the host has sent
+// next to nothing for as long as it may send nothing.
+func (b *answerBody) drips(n int, waited time.Duration) bool {
+	idle := b.x.r.opts.Timeouts.Idle
+	b.moved += int64(n)
+	b.waited += waited
+	if float64(b.moved) >= slowest*idle.Seconds() {
+		b.moved, b.waited = 0, 0
+	}
+	return b.waited > idle
 }
 
 func (b *answerBody) Close() error {

@@ -19,6 +19,7 @@ import (
 const (
 	maxPage  = 32 << 20 // bytes of one page: some hosts ignore n and send all
 	maxPages = 10_000   // of one list
+	maxNames = 2_000_000
 )
 
 // Repositories lists the catalog (the Docker registry API's; the
@@ -108,15 +109,16 @@ func (r *Registry) names(ctx context.Context, c *call, path, field string, valid
 // asking for what comes after the last name of a page that looks full. It stops
 // at hosts that send the same page again.
 type pager struct {
-	r           *Registry
-	c           *call
-	path, field string
-	n           int // page size to ask for, 0 for none
-	url         *url.URL
-	pages       int
-	last        []string // the page before
-	probe       bool     // this page is asked for on suspicion only
-	done        bool
+	r            *Registry
+	c            *call
+	path, field  string
+	n            int // page size to ask for, 0 for none
+	url          *url.URL
+	pages, names int
+	seen         map[string]bool // addresses that a Link led to
+	last         []string        // the page before
+	probe        bool            // this page is asked for on suspicion only
+	done         bool
 }
 
 func (p *pager) more() bool { return !p.done }
@@ -125,8 +127,9 @@ func (p *pager) next(ctx context.Context) ([]string, error) {
 	if p.url == nil {
 		p.url = p.r.url(p.path, p.query(""))
 	}
-	if p.pages++; p.pages > maxPages {
-		return nil, p.r.fail(p.c, providers.Invalid, fmt.Errorf("the list has no end after %d pages", maxPages), "")
+	if p.pages++; p.pages > maxPages || p.names > maxNames {
+		return nil, p.r.fail(p.c, providers.Invalid,
+			fmt.Errorf("the list has no end after %d pages with %d names", p.pages-1, p.names), hintHost)
 	}
 	names, link, err := p.fetch(ctx)
 	if err != nil && p.n > 0 && p.pages == 1 && refusesPaging(err) {
@@ -136,6 +139,7 @@ func (p *pager) next(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.names += len(names)
 	repeated := p.pages > 1 && slices.Equal(names, p.last)
 	if p.probe && (repeated || len(names) == 0) {
 		p.r.whole.Store(true)
@@ -157,7 +161,16 @@ func (p *pager) turn(names []string, link string) error {
 		if err != nil || !p.r.isOwn(u) {
 			return p.r.fail(p.c, providers.Invalid, errors.New("the next page is on another host"), "")
 		}
-		p.done = *u == *p.url
+		if p.done = *u == *p.url; p.done {
+			return nil
+		}
+		if p.seen[u.String()] {
+			return p.r.fail(p.c, providers.Invalid, errors.New("the pages of the list lead in a circle"), hintHost)
+		}
+		if p.seen == nil {
+			p.seen = map[string]bool{}
+		}
+		p.seen[u.String()] = true
 		p.url = u
 	case p.looksFull(len(names)):
 		p.probe = len(names) < p.n

@@ -93,8 +93,13 @@ type Timeouts struct {
 	Dial   time.Duration // TCP and TLS, each; default 15 s
 	Header time.Duration // from the request sent to the answer's header; default 60 s
 	Commit time.Duration // the most where the host may hash a blob first; default 10 min
-	Idle   time.Duration // without a byte moving in a body; default 60 s
+	// Idle is how long no byte, or less than 1 KiB a second, may move in a body;
+	// default 60 s. An answer that is no blob has to be there in ten times that.
+	Idle time.Duration
 }
+
+// answer is how long the body of an answer that is no blob may take.
+func (t Timeouts) answer() time.Duration { return 10 * t.Idle }
 
 // hashRate is how many bytes of a blob the slowest host hashes in a second.
 const hashRate = 10 << 20

@@ -18,6 +18,8 @@ import (
 // maxReferrers bounds the referrers of one manifest.
 const maxReferrers = 10_000
 
+const hintReferrers = "delete those that are not needed at the registry, or set referrers to false in the rule"
+
 // Referrers lists the manifests that refer to subject, all pages
 // (distribution-spec v1.1, "Listing Referrers").
 func (r *Registry) Referrers(ctx context.Context, repo string, subject v1.Hash) ([]v1.Descriptor, error) {
@@ -42,7 +44,7 @@ func (r *Registry) Referrers(ctx context.Context, repo string, subject v1.Hash) 
 			}
 		}
 		if len(all) > maxReferrers {
-			return nil, r.fail(c, providers.Invalid, fmt.Errorf("more than %d referrers", maxReferrers), "")
+			return nil, r.fail(c, providers.Invalid, fmt.Errorf("it lists more than %d referrers", maxReferrers), hintReferrers)
 		}
 		if !fresh {
 			break // an empty page, or one that was there before
@@ -54,17 +56,23 @@ func (r *Registry) Referrers(ctx context.Context, repo string, subject v1.Hash) 
 
 func (r *Registry) referrersPage(ctx context.Context, c *call) (page []v1.Descriptor, next *url.URL, err error) {
 	err = r.do(ctx, c, func(resp *http.Response) error {
+		if err := r.webPage(c, resp); err != nil {
+			return passing(err)
+		}
 		raw, err := readAll(resp.Body, providers.MaxManifest)
 		if err != nil {
 			return r.bodyError(c, err)
+		}
+		isIndex := mediaType(resp.Header) == string(types.OCIImageIndex)
+		if isIndex && !json.Valid(raw) {
+			return r.fail(c, providers.Unavailable, errors.New("the host answers with a damaged index"), "")
 		}
 		var index struct {
 			SchemaVersion int             `json:"schemaVersion"`
 			MediaType     types.MediaType `json:"mediaType"`
 			Manifests     []v1.Descriptor `json:"manifests"`
 		}
-		if t := mediaType(resp.Header); t != string(types.OCIImageIndex) || json.Unmarshal(raw, &index) != nil ||
-			index.SchemaVersion != 2 || index.MediaType != "" && index.MediaType != types.OCIImageIndex {
+		if !isIndex || json.Unmarshal(raw, &index) != nil || index.SchemaVersion != 2 || index.MediaType != "" && index.MediaType != types.OCIImageIndex {
 			return r.fail(c, providers.Unsupported, errors.New("the host answers with something else than an index"), "")
 		}
 		page = index.Manifests
@@ -72,6 +80,18 @@ func (r *Registry) referrersPage(ctx context.Context, c *call) (page []v1.Descri
 		return err
 	})
 	return page, next, err
+}
+
+// passing makes of what somebody before the host has done something that may be
+// over in a moment: that a host has no such page is believed for days.
+func passing(err error) error {
+	e, ok := errors.AsType[*providers.Error](err)
+	if !ok {
+		return err
+	}
+	is := *e
+	is.Kind = providers.Unavailable
+	return &is
 }
 
 // nextPage is the address in the answer's Link header, nil for none. It is on
@@ -89,13 +109,18 @@ func (r *Registry) nextPage(c *call, resp *http.Response) (*url.URL, error) {
 }
 
 // noReferrers turns the answers of hosts that have no such page into Unsupported.
-// One that has it answers for unknown subjects with an empty index.
+// One that has it answers for unknown subjects with an empty index; one that goes on
+// sending a web page has none.
 func noReferrers(err error) error {
 	e, ok := errors.AsType[*providers.Error](err)
 	if !ok || e.Code == "NAME_UNKNOWN" {
 		return err
 	}
-	switch e.Status {
+	status := e.Status
+	if errors.Is(err, errWebPage) {
+		status = http.StatusNotFound
+	}
+	switch status {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented,
 		http.StatusBadRequest, http.StatusNotAcceptable, http.StatusUnsupportedMediaType:
 		is := *e

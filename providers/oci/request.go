@@ -28,6 +28,7 @@ type call struct {
 	wait      time.Duration   // for the answer's header; 0 is Timeouts.Header
 	unsigned  bool            // asks without Authorization, and takes a 401 as it is
 	stay      bool            // follows no redirect
+	long      bool            // the answer's body is a blob
 	trace     string          // the op that observers see, where it is another
 }
 
@@ -131,6 +132,10 @@ func (r *Registry) answered(ctx context.Context, c *call, authorization string) 
 // judge returns resp if its status is one that c hopes for, else its error.
 func (r *Registry) judge(c *call, resp *http.Response) (*http.Response, error) {
 	if slices.Contains(c.good, resp.StatusCode) {
+		if err := r.portal(c, resp); err != nil {
+			resp.Body.Close()
+			return nil, err
+		}
 		return resp, nil
 	}
 	defer resp.Body.Close()

@@ -21,6 +21,8 @@ import (
 // maxToken bounds a token service's answer, in bytes.
 const maxToken = 256 << 10
 
+const hintRealm = "check tokenRealm: is that a registry's token service?"
+
 // defaultLife is how long a token lives that does not say (distribution's token
 // specification: 60 seconds).
 const defaultLife = time.Minute
@@ -145,11 +147,14 @@ func (r *Registry) exchangeToken(ctx context.Context, c *call, ask scopes) (b *b
 		}
 		defer resp.Body.Close()
 		raw, err := readAll(resp.Body, maxToken)
+		if err == errTooLong {
+			return r.fail(c, providers.Denied, errTooLong, hintRealm)
+		}
 		if err != nil {
 			return r.transportError(c, err)
 		}
 		if b, err = parseToken(raw, ask, start); err != nil {
-			return r.fail(c, providers.Denied, err, "check tokenRealm: is that a registry's token service?")
+			return r.fail(c, providers.Denied, err, hintRealm)
 		}
 		return nil
 	})

@@ -90,12 +90,15 @@ func (w *work) merge(ctx context.Context, subject v1.Hash, add []entry) error {
 const merges = 5 // tries against others who write the same index
 
 // mergeLocked reads, adds, writes if nobody wrote meanwhile (as far as the host
-// can tell), and reads back: another writer may have been faster.
+// can tell), and reads back: another writer may have been faster. An entry that the
+// target lacks, and refuses the index for, is brought, or left out if the source
+// lacks it too.
 func (w *work) mergeLocked(ctx context.Context, subject v1.Hash, add []entry) error {
 	tag := providers.FallbackTag(subject)
 	if keeps, err := w.keepsFallback(ctx, add[0].Digest); err != nil || !keeps {
 		return err
 	}
+	var dead map[v1.Hash]bool
 	for range merges {
 		index, was, err := w.fallback(ctx, tag)
 		if err != nil {
@@ -105,7 +108,7 @@ func (w *work) mergeLocked(ctx context.Context, subject v1.Hash, add []entry) er
 		if len(missing) == 0 {
 			return nil
 		}
-		m, err := index.with(missing)
+		m, err := index.without(dead).with(missing)
 		if err != nil {
 			return err
 		}
@@ -113,6 +116,10 @@ func (w *work) mergeLocked(ctx context.Context, subject v1.Hash, add []entry) er
 		switch {
 		case err == nil:
 			w.manifests.Add(1)
+		case providers.KindOf(err) == providers.Incomplete && dead == nil:
+			if dead, err = w.healListed(ctx, tag, index, add); err != nil {
+				return err
+			}
 		case providers.KindOf(err) != providers.Conflict:
 			return err
 		}
@@ -148,11 +155,47 @@ func (w *work) keepsFallback(ctx context.Context, there v1.Hash) (bool, error) {
 	return keeps, nil
 }
 
+// healListed brings what the target lacks of an index and of what is to be added to
+// it, and returns those entries of the index that the source lacks too.
+func (w *work) healListed(ctx context.Context, tag string, ix index, add []entry) (dead map[v1.Hash]bool, err error) {
+	dead = map[v1.Hash]bool{}
+	for _, e := range add {
+		if _, err := w.healEntry(ctx, v1.Descriptor{MediaType: e.MediaType, Digest: e.Digest, Size: e.Size}); err != nil {
+			return dead, err
+		}
+	}
+	for _, d := range ix.listed {
+		brought, err := w.healEntry(ctx, d)
+		switch {
+		case err != nil && sideOf(err) == Source && providers.KindOf(err) == providers.NotFound:
+			dead[d.Digest] = true
+			w.t.opts.Logger.Warn("a fallback index lists what is not there any more; the entry is left out",
+				"host", w.to.host.name, "repo", w.to.repo, "tag", tag, "digest", d.Digest.String())
+		case err != nil:
+			return dead, err
+		case brought:
+			w.t.opts.Progress.Retry(w.plan.Target, "the target misses something that a fallback index names")
+		}
+	}
+	return dead, nil
+}
+
+// healEntry brings a manifest that the target lacks.
+func (w *work) healEntry(ctx context.Context, d v1.Descriptor) (brought bool, err error) {
+	_, err = w.to.reg.Head(ctx, w.to.repo, d.Digest.String())
+	if providers.KindOf(err) != providers.NotFound {
+		return false, onSide(Target, err)
+	}
+	w.to.host.forget(ctx, w.t, w.to.repo, d.Digest)
+	return true, w.healChild(ctx, plan.Node{Descriptor: d})
+}
+
 // An index is a fallback index. Entries and fields that we do not know are kept
 // as they are.
 type index struct {
 	fields  map[string]json.RawMessage
 	entries []json.RawMessage
+	listed  []v1.Descriptor // by the entries
 	has     map[v1.Hash]bool
 }
 
@@ -181,7 +224,7 @@ func parseIndex(m providers.Manifest) (index, error) {
 	if err != nil {
 		return index{}, err
 	}
-	ix := index{has: map[v1.Hash]bool{}}
+	ix := index{has: map[v1.Hash]bool{}, listed: c.Children}
 	for _, d := range c.Children {
 		ix.has[d.Digest] = true
 	}
@@ -196,6 +239,21 @@ func parseIndex(m providers.Manifest) (index, error) {
 
 func (ix index) lacks(add []entry) []entry {
 	return slices.DeleteFunc(slices.Clone(add), func(e entry) bool { return ix.has[e.Digest] })
+}
+
+// without leaves some entries out.
+func (ix index) without(dead map[v1.Hash]bool) index {
+	if len(dead) == 0 || len(ix.entries) != len(ix.listed) {
+		return ix
+	}
+	all := ix.entries
+	ix.entries = nil
+	for i, raw := range all {
+		if !dead[ix.listed[i].Digest] {
+			ix.entries = append(ix.entries, raw)
+		}
+	}
+	return ix
 }
 
 func (ix index) with(add []entry) (providers.Manifest, error) {

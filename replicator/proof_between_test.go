@@ -7,13 +7,14 @@ import (
 	"strings"
 )
 
-// between is what happens to a process, its state and its spool after a pass.
+// between is what happens to a process, its state and its spool after a pass, and
+// to the world meanwhile.
 func (s *trial) between() {
+	s.copyState()
 	spool := filepath.Join(s.dir, "spool")
-	switch k := s.grow.IntN(8); k {
+	switch k := s.grow.IntN(10); k {
 	case 0, 1:
 		s.tell("the same process goes on, if it was not stopped")
-		return
 	case 2, 3:
 		s.tell("a restart")
 		s.over()
@@ -33,43 +34,15 @@ func (s *trial) between() {
 		s.tell("the spool is damaged")
 		s.over()
 		s.damageSpool(spool)
-		s.spoil = true
+	case 8, 9:
+		s.tell("state is that of another world")
+		s.over()
+		s.lie()
 	}
 	if s.grow.chance(30) {
 		s.moveTag(s.grow.Rand)
 	}
-	if s.grow.chance(20) {
-		s.retention()
-	}
-	if s.grow.chance(20) {
-		s.usurp()
-	}
-}
-
-// retention takes a tag with its image away from a target.
-func (s *trial) retention() {
-	to := s.servers[target(s.grow.Rand)]
-	for _, repo := range repos {
-		for _, tag := range []string{"t1", "t0", "t2"} {
-			if _, ok := to.Tags(repo)[tag]; ok {
-				s.must(to.Remove(repo, tag))
-				s.tell("%s:%s is taken away at %s", repo, tag, to.Host())
-				return
-			}
-		}
-	}
-}
-
-// usurp has somebody else move a tag at a target.
-func (s *trial) usurp() {
-	name := target(s.grow.Rand)
-	for _, repo := range repos {
-		if _, ok := s.servers[name].Tags(repo)["t0"]; ok {
-			s.must(s.servers[name].Load(repo, s.grow.image(), "t0"))
-			s.tell("somebody moves %s:t0 at %s", repo, name)
-			return
-		}
-	}
+	s.meddle()
 }
 
 func (s *trial) dropState() {
@@ -79,20 +52,34 @@ func (s *trial) dropState() {
 	}
 }
 
-// oldState puts the state of the first process's start into place.
-func (s *trial) oldState() {
-	old := filepath.Join(s.dir, "old.db")
-	raw, err := os.ReadFile(old)
-	if err != nil {
-		raw = freshState()
+// copyState keeps the state as it is, to come back later.
+func (s *trial) copyState() {
+	to := s.t.TempDir()
+	for range 50 {
+		if copyState(s.dir, to) {
+			s.olds = append(s.olds, to)
+			return
+		}
 	}
-	now, err := os.ReadFile(filepath.Join(s.dir, "state.db"))
-	s.must(err)
-	s.dropState()
-	s.must(os.WriteFile(filepath.Join(s.dir, "state.db"), raw, 0o600))
-	s.must(os.WriteFile(old, now, 0o600))
 }
 
+// oldState puts a state into place that was there at an earlier time.
+func (s *trial) oldState() {
+	s.dropState()
+	path := filepath.Join(s.dir, "state.db")
+	k := s.grow.IntN(len(s.olds) + 1)
+	if k == len(s.olds) {
+		s.must(os.WriteFile(path, freshState(), 0o600))
+		return
+	}
+	for _, suffix := range []string{"", "-wal"} {
+		if raw, err := os.ReadFile(filepath.Join(s.olds[k], "state.db"+suffix)); err == nil {
+			s.must(os.WriteFile(path+suffix, raw, 0o600))
+		}
+	}
+}
+
+// damageSpool changes some of its files, and makes one of a blob that is wanted.
 func (s *trial) damageSpool(dir string) {
 	files, _ := os.ReadDir(dir)
 	for _, f := range files {
@@ -101,7 +88,11 @@ func (s *trial) damageSpool(dir string) {
 		if err != nil || !f.Type().IsRegular() || info.Size() == 0 || !strings.HasPrefix(f.Name(), "sha256-") {
 			continue
 		}
-		switch s.grow.IntN(4) {
+		name := strings.TrimSuffix(f.Name(), ".part")
+		s.wrong = append(s.wrong, strings.Replace(name, "-", ":", 1))
+		switch s.grow.IntN(5) {
+		case 4:
+			s.must(os.WriteFile(path, make([]byte, info.Size()), 0o600))
 		case 0:
 			s.must(os.Truncate(path, info.Size()/2))
 		case 1:
@@ -114,6 +105,10 @@ func (s *trial) damageSpool(dir string) {
 		}
 	}
 	s.must(os.MkdirAll(dir, 0o700))
+	blob := s.someBlob(s.grow.Rand)
+	s.wrong = append(s.wrong, blob.String())
+	half := make([]byte, s.grow.sizes[blob.String()]/2)
+	s.must(os.WriteFile(filepath.Join(dir, "sha256-"+blob.Hex+".part"), half, 0o600))
 	s.must(os.WriteFile(filepath.Join(dir, "sha256-"+strings.Repeat("0", 64)), []byte("of nobody"), 0o600))
 }
 

@@ -2,7 +2,6 @@ package replicator_test
 
 import (
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/transship/transship/providers/registrytest"
@@ -29,10 +28,11 @@ func (s *trial) drawFaults() []fault {
 	kinds := []func(*rand.Rand, *trial) fault{
 		throttled, throttledFor, unavailable, resetAnswer, resetUpload, cutAnswer, wrongLength, flipped,
 		stalled, stalledUpload, lostAnswer, expired, moved, ghosts, damaged, readOnly, forgotten, webPage, full,
+		pretended, unstored, disagreeing, misnamed, circle, endless, packed, dripping, strangers, meddled,
 	}
 	r.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
 	var list []fault
-	for _, kind := range kinds[:3] {
+	for _, kind := range kinds[:4] {
 		list = append(list, kind(r, s))
 	}
 	return list
@@ -130,15 +130,8 @@ func forgotten(r *rand.Rand, _ *trial) fault {
 
 // damaged makes one blob of the source wrong in its storage.
 func damaged(r *rand.Rand, s *trial) fault {
-	var digests []string
-	for digest, size := range s.grow.sizes {
-		if size > 1 {
-			digests = append(digests, digest)
-		}
-	}
-	slices.Sort(digests)
-	blob, how := hash(digests[r.IntN(len(digests))]), r.IntN(3)
-	s.wrong = blob.String()
+	blob, how := s.someBlob(r), r.IntN(3)
+	s.wrong = append(s.wrong, blob.String())
 	f := fault{name: "a damaged blob", side: "src"}
 	f.turn = func(*registrytest.Quirks) {
 		switch how {

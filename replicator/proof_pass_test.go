@@ -29,7 +29,7 @@ var errStopped = errors.New("stopped by the test")
 
 // faulty is a pass with the faults on, and a stop after the n-th request.
 func (s *trial) faulty() {
-	s.hurried = s.has("stalled answer") || s.has("stalled upload")
+	s.hurried = s.slow()
 	how := []halt{none, soft, hard, kill}[s.grow.IntN(4)]
 	n := int64(1 + s.grow.IntN(30)*s.grow.IntN(30))
 	events := map[int64]func(){}
@@ -129,6 +129,7 @@ func (s *trial) turn(on bool) {
 		s.set(f.side, func(q *registrytest.Quirks) {
 			if !on {
 				q.Faults, q.GhostTags, q.ReadOnly, q.Full = nil, nil, false, false
+				q.HeadDisagrees, q.WrongDigestHeader, q.Circle, q.MoreReferrers = false, false, false, nil
 				return
 			}
 			if f.rule != nil {

@@ -87,9 +87,11 @@ type trial struct {
 	keeps    bool // target two keeps what others put
 	hurried  bool // clients give up early on silence
 
-	proc           *process
-	spoil, spoiled bool   // proc found a damaged spool
-	wrong          string // a blob that the source has wrong at times
+	proc  *process
+	wrong []string // blobs that the source, or the spool, has wrong at times
+
+	olds   []string // folders with states of earlier times
+	unseen bool     // something is wrong at a target that only a check can see
 
 	was map[string]map[v1.Hash]bool // repo:tag -> digests that the source had
 
@@ -223,8 +225,7 @@ func (s *trial) moveTag(r *rand.Rand) {
 // process returns the process at work, or starts one.
 func (s *trial) process() *process {
 	if s.proc == nil {
-		s.proc, s.spoiled = s.start(), s.spoil
-		s.spoil = false
+		s.proc = s.start()
 	}
 	return s.proc
 }
@@ -237,14 +238,10 @@ func (s *trial) over() {
 	agent := s.proc.agent
 	s.proc.end()
 	s.proc = nil
-	for _, unseen := range []string{"body long", "a portal's page", "stalled answer", "stalled upload"} {
-		if s.has(unseen) { // the log does not tell which reads the client gave up
-			return
-		}
+	if s.unlogged() { // the log does not tell which reads the client gave up
+		return
 	}
-	if !s.spoiled {
-		s.readOnce(agent, s.wrong)
-	}
+	s.readOnce(agent, s.wrong...)
 }
 
 // hold asserts what holds at any time.

@@ -43,6 +43,8 @@ type world struct {
 	tune   func(o *replicator.Options)       // changes engines, may be nil
 	logs   *logs
 
+	takenAway taken // by others, at targets
+
 	// hook sees every request of every server before it is served, may be nil. It
 	// may change at any time, and is called from many goroutines.
 	hook hookSlot

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,11 +17,15 @@ func TestWidth(t *testing.T) {
 		want      []int
 	}{
 		{"doubles to the limit", "ggg", []int{16, 32, 32}},
-		{"halves, then grows by one", "gtgg", []int{16, 8, 9, 10}},
-		{"never below one", "tttttg", []int{4, 2, 1, 1, 1, 2}},
+		{"halves, goes back to three quarters, then grows by one", "gtggg", []int{16, 8, 12, 13, 14}},
+		{"never below one", "tttttgg", []int{4, 2, 1, 1, 1, 2, 3}},
+		{"goes back to a width that was taken for a while", "gggtgg", []int{16, 32, 32, 16, 32, 32}},
+		{"finds a limit that has fallen", "gggttgtgg", []int{16, 32, 32, 16, 8, 16, 8, 12, 13}},
+		{"grows more patiently where the limit was found before", "tggtgggg", []int{4, 6, 7, 3, 6, 6, 7, 7}},
+		{"and without patience where there is more", "tggtggggggg", []int{4, 6, 7, 3, 6, 6, 7, 7, 8, 8, 9}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := width{now: 8, max: 32, slowStart: true}
+			w := newWidth(8, 32)
 			for i, s := range tt.say {
 				if s == 't' {
 					w.halve()
@@ -34,6 +39,59 @@ func TestWidth(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A host that takes so many requests at a time, and refuses the rest, refuses few
+// once the width knows it, and is used well.
+func TestWidthSettles(t *testing.T) {
+	for _, takes := range []int{3, 5, 10, 20} {
+		w := newWidth(8, 32)
+		asked, refused, used := 0, 0, 0
+		for n := range 20_000 {
+			if n == 2_000 {
+				asked, refused, used = 0, 0, 0
+			}
+			asked++
+			used += w.now
+			if w.now > takes {
+				refused += w.now - takes // all that are in flight beyond it
+				w.halve()
+				continue
+			}
+			w.good()
+		}
+		if share := float64(refused) / float64(asked); share > 0.02 {
+			t.Errorf("a host that takes %d refuses %.1f %%", takes, 100*share)
+		}
+		if mean := float64(used) / float64(asked); mean < 0.7*float64(takes) {
+			t.Errorf("a host that takes %d is asked %.1f at a time", takes, mean)
+		}
+	}
+}
+
+// One 503 in twenty, spread at random, is no reason to ask less; one in two is.
+func TestUnavailable(t *testing.T) {
+	for _, tt := range []struct {
+		rate        float64
+		least, most int
+	}{{0.05, 32, 32}, {0.5, 1, 2}} {
+		l := New(Options{Start: 32})
+		chance := rand.New(rand.NewPCG(3, 4))
+		for range 2000 {
+			ticket, err := l.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if chance.Float64() < tt.rate {
+				ticket.Unavailable()
+			} else {
+				ticket.Good()
+			}
+		}
+		if got := l.Width(); got < tt.least || got > tt.most {
+			t.Errorf("with %.0f %% of 503 the width is %d", 100*tt.rate, got)
+		}
 	}
 }
 

@@ -67,7 +67,7 @@ func New(o Options) *Limiter {
 			Read:  bucket(o.ReadBytes, o.ReadBytes/4),
 			Write: bucket(o.WriteBytes, o.WriteBytes/4),
 		},
-		width: width{now: min(o.Start, o.Max), max: o.Max, slowStart: true},
+		width: newWidth(min(o.Start, o.Max), o.Max),
 	}
 }
 
@@ -129,19 +129,32 @@ func (l *Limiter) Begin(ctx context.Context) (Ticket, error) {
 func (t Ticket) Good() {
 	t.l.mu.Lock()
 	defer t.l.mu.Unlock()
+	t.l.width.weather.note(false)
 	if t.l.busy() {
 		t.l.width.good()
 	}
 	t.l.wake()
 }
 
-// Throttled says that the host answered 429 or 503. Requests that began before
-// the width was last halved say nothing new and do not halve it again.
+// Throttled says that the host wants to be asked less: it answered 429, or 503
+// with a Retry-After. Requests that began before the width was last halved say
+// nothing new and do not halve it again.
 func (t Ticket) Throttled() {
 	t.l.mu.Lock()
 	defer t.l.mu.Unlock()
 	if t.epoch == t.l.width.epoch {
 		t.l.width.halve()
+	}
+}
+
+// Unavailable says that the host answered 503 and nothing more, as one does whose
+// backend is being replaced. The width halves when a third of the
+// last answers are such, or four in a row.
+func (t Ticket) Unavailable() {
+	t.l.mu.Lock()
+	defer t.l.mu.Unlock()
+	if t.epoch == t.l.width.epoch {
+		t.l.width.unavailable()
 	}
 }
 

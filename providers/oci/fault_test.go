@@ -77,6 +77,31 @@ func TestTheBudgetEnds(t *testing.T) {
 	}
 }
 
+// A 503 halves the width when it says how long to wait; one alone that does not is
+// a request that failed.
+func TestWhatThrottles(t *testing.T) {
+	for _, tt := range []struct {
+		fault registrytest.Fault
+		want  int
+	}{
+		{registrytest.Unavailable(""), limit.DefaultStart},
+		{registrytest.Unavailable("0"), limit.DefaultStart / 2},
+		{registrytest.Throttled(""), limit.DefaultStart / 2},
+		{registrytest.Throttled("0"), limit.DefaultStart / 2},
+	} {
+		s := server(t, nil)
+		load(t, s, "app", image("app"), "v1")
+		r := open(t, s)
+		s.Next(1, registrytest.ManifestHead, tt.fault)
+		if _, err := r.Head(t.Context(), "app", "v1"); err != nil {
+			t.Error(err)
+		}
+		if w := r.Limiter().Width(); w != tt.want {
+			t.Errorf("width %d after one %d with Retry-After %q, want %d", w, tt.fault.Status, tt.fault.RetryAfter, tt.want)
+		}
+	}
+}
+
 func TestLongRetryAfterIsTheCallers(t *testing.T) {
 	s := server(t, nil)
 	load(t, s, "app", image("app"), "v1")

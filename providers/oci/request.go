@@ -216,8 +216,12 @@ func (r *Registry) roundTrip(ctx context.Context, c *call, op string, u *url.URL
 		return nil, x.failed(err)
 	}
 	switch {
-	case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable:
+	case resp.StatusCode == http.StatusTooManyRequests:
 		ticket.Throttled()
+	case resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "":
+		ticket.Throttled()
+	case resp.StatusCode == http.StatusServiceUnavailable:
+		ticket.Unavailable()
 	case resp.StatusCode < 500:
 		ticket.Good()
 	}

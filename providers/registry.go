@@ -49,7 +49,7 @@ type Registry interface {
 
 	// PutManifest writes m's bytes under ref, a tag or m's own digest.
 	// Incomplete: the host misses something that m names. Conflict: the tag is
-	// immutable or locked, or no longer has the digest opts.IfMatch asks for.
+	// immutable or locked, or not what opts ask for.
 	PutManifest(ctx context.Context, repo, ref string, m Manifest, opts PutOptions) (Receipt, error)
 
 	// Referrers lists the manifests whose subject is the given one (OCI
@@ -114,6 +114,8 @@ type PutOptions struct {
 	// IfMatch puts only if the tag still has this digest, where the host honours
 	// the condition; zero puts in any case.
 	IfMatch v1.Hash
+	// IfAbsent puts only if the tag is not there, where the host honours that.
+	IfAbsent bool
 }
 
 // A Receipt is what the host said when it took a manifest.

@@ -129,7 +129,11 @@ func (r *Registry) PutManifest(ctx context.Context, name, ref string, m provider
 		return providers.Receipt{}, err
 	}
 	err = p.update(op, func(ix *index) (*index, error) {
-		if old, found := ix.find(ref); opts.IfMatch.Hex != "" && (!found || old.Digest != opts.IfMatch) {
+		old, found := ix.find(ref)
+		if found && opts.IfAbsent {
+			return nil, r.fail(op, name, ref, providers.Conflict, errors.New("the tag is there"), "")
+		}
+		if opts.IfMatch.Hex != "" && (!found || old.Digest != opts.IfMatch) {
 			return nil, r.fail(op, name, ref, providers.Conflict, fmt.Errorf("the tag no longer has the digest %s", opts.IfMatch), "")
 		}
 		return ix.with(ref, m.Descriptor()), nil

@@ -212,6 +212,9 @@ func (r *Registry) PutManifest(ctx context.Context, repo, ref string, m provider
 	if opts.IfMatch.Hex != "" {
 		c.header.Set("If-Match", `"`+opts.IfMatch.String()+`"`)
 	}
+	if opts.IfAbsent {
+		c.header.Set("If-None-Match", "*")
+	}
 	c.content = func() *section { return newSection(bytes.NewReader(m.Raw), 0, int64(len(m.Raw))) }
 	var receipt providers.Receipt
 	err := r.do(ctx, c, func(resp *http.Response) error {

@@ -171,7 +171,7 @@ func (c *conformer) tooLarge() {
 	c.fails("put of a manifest that is too large", providers.Invalid, err)
 }
 
-// condition: IfMatch puts only over the digest that it names.
+// condition: IfMatch puts only over the digest that it names, IfAbsent over nothing.
 func (c *conformer) condition() {
 	if c.h.NoIfMatch {
 		return
@@ -186,6 +186,10 @@ func (c *conformer) condition() {
 	}
 	_, err = c.PutManifest(c.ctx, "app", "v1", two.Manifest, providers.PutOptions{IfMatch: one.Digest})
 	c.must("put over the digest asked for", err)
+	_, err = c.PutManifest(c.ctx, "app", "v1", one.Manifest, providers.PutOptions{IfAbsent: true})
+	c.fails("put of a tag that is there and should not be", providers.Conflict, err)
+	_, err = c.PutManifest(c.ctx, "app", "new", one.Manifest, providers.PutOptions{IfAbsent: true})
+	c.must("put of a tag that is not there", err)
 }
 
 // immutable: a tag that stays where it is is a Conflict, in every registry's words.

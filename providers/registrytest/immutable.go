@@ -27,6 +27,9 @@ func (s *Server) mayTag(x *exchange, present, digest string) (refusal, bool) {
 	if want := x.r.Header.Get("If-Match"); want != "" && !x.q.NoIfMatch && strings.Trim(want, `"`) != present {
 		return refusal{412, "PRECONDITION_FAILED", "the tag has another digest", nil}, false
 	}
+	if x.r.Header.Get("If-None-Match") == "*" && !x.q.NoIfMatch && present != "" {
+		return refusal{412, "PRECONDITION_FAILED", "the tag is there", nil}, false
+	}
 	if present == "" || x.q.Immutable == Mutable {
 		return refusal{}, true
 	}

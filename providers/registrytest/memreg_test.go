@@ -124,7 +124,7 @@ func (m *memreg) PutManifest(ctx context.Context, repo, ref string, put provider
 		return providers.Receipt{}, m.err(providers.Incomplete, "put manifest", at, "something is missing")
 	}
 	check := func(p Putting) (answerer, bool) {
-		return nil, opts.IfMatch == (v1.Hash{}) || opts.IfMatch.String() == p.Present
+		return nil, (opts.IfMatch == (v1.Hash{}) || opts.IfMatch.String() == p.Present) && (!opts.IfAbsent || p.Present == "")
 	}
 	if _, ok := m.store.put(repo, tag, parsed, check); !ok {
 		return providers.Receipt{}, m.err(providers.Conflict, "put manifest", at, "the tag moved")

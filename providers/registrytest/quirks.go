@@ -129,7 +129,7 @@ type Manifests struct {
 
 	// Immutable refuses to move a tag, in the words of a registry.
 	Immutable Immutable
-	// NoIfMatch ignores the If-Match header of a PUT, as most do.
+	// NoIfMatch ignores the If-Match and If-None-Match headers of a PUT, as most do.
 	NoIfMatch bool
 }
 

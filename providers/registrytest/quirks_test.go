@@ -155,8 +155,11 @@ func TestIfMatch(t *testing.T) {
 	c.want(201, c.push("app", two.Digest.String(), two))
 	c.want(412, c.put("app", "t", two, `If-Match: "`+two.Digest.String()+`"`))
 	c.want(201, c.put("app", "t", two, `If-Match: "`+one.Digest.String()+`"`))
+	c.want(412, c.put("app", "t", one, "If-None-Match: *"))
+	c.want(201, c.put("app", "new", two, "If-None-Match: *"))
 	c.s.Set(func(q *Quirks) { q.NoIfMatch = true })
 	c.want(201, c.put("app", "t", one, `If-Match: "`+one.Digest.String()+`"`))
+	c.want(201, c.put("app", "t", two, "If-None-Match: *"))
 }
 
 func TestSchema1(t *testing.T) {

@@ -71,7 +71,8 @@ func (w *work) mergeAll(ctx context.Context, lists fallbacks) error {
 	return nil
 }
 
-// merge adds entries to subject's fallback index, one image at a time.
+// merge adds entries to subject's fallback index, one image at a time, unless the
+// other waits for this one: a merge brings what is missing, and may wait for that.
 func (w *work) merge(ctx context.Context, subject v1.Hash, add []entry) error {
 	h, at := w.to.host, spot{w.to.repo, subject}
 	for {
@@ -80,9 +81,12 @@ func (w *work) merge(ctx context.Context, subject v1.Hash, add []entry) error {
 			defer land(&h.mu, h.merging, at, f)
 			return onSide(Target, w.mergeLocked(ctx, subject, add))
 		}
-		// Whoever merges waits for no image.
-		if _, err := w.await(ctx, nil, f.done); err != nil {
+		waited, err := w.await(ctx, f.by, f.done)
+		if err != nil {
 			return err
+		}
+		if !waited {
+			return onSide(Target, w.mergeLocked(ctx, subject, add))
 		}
 	}
 }
@@ -109,10 +113,14 @@ func (w *work) mergeLocked(ctx context.Context, subject v1.Hash, add []entry) er
 			return nil
 		}
 		m, err := index.without(dead).with(missing)
+		if err == nil && len(m.Raw) > providers.MaxManifest {
+			err = w.badFallback(tag, fmt.Errorf("with %d more entries it is larger than the %d bytes that registries take", len(missing), providers.MaxManifest),
+				"delete old referrers of this image at the target, and their entries in this index")
+		}
 		if err != nil {
 			return err
 		}
-		_, err = w.to.reg.PutManifest(ctx, w.to.repo, tag, m, providers.PutOptions{IfMatch: was})
+		_, err = w.to.reg.PutManifest(ctx, w.to.repo, tag, m, providers.PutOptions{IfMatch: was, IfAbsent: was.Hex == ""})
 		switch {
 		case err == nil:
 			w.manifests.Add(1)
@@ -211,12 +219,20 @@ func (w *work) fallback(ctx context.Context, tag string) (index, v1.Hash, error)
 		return empty, v1.Hash{}, err
 	}
 	if m.MediaType != types.OCIImageIndex {
-		return empty, m.Digest, &providers.Error{Kind: providers.Invalid, Op: "merge referrers",
-			Ref: w.target().String() + ":" + tag, Hint: "the tag is reserved for referrers: move it at the target",
-			Err: fmt.Errorf("it is %s, no image index", m.MediaType)}
+		return empty, m.Digest, w.badFallback(tag, fmt.Errorf("it is %s, no image index", m.MediaType),
+			"the tag is reserved for referrers: move it at the target")
 	}
 	ix, err := parseIndex(m)
+	if err != nil {
+		err = w.badFallback(tag, err, "the tag is reserved for an index of referrers: repair it, or delete it at the target")
+	}
 	return ix, m.Digest, err
+}
+
+// badFallback is the error of a fallback index that cannot be added to, and is
+// left as it is.
+func (w *work) badFallback(tag string, err error, hint string) error {
+	return &providers.Error{Kind: providers.Invalid, Op: "merge referrers", Ref: w.target().String() + ":" + tag, Hint: hint, Err: err}
 }
 
 func parseIndex(m providers.Manifest) (index, error) {
@@ -259,18 +275,28 @@ func (ix index) without(dead map[v1.Hash]bool) index {
 func (ix index) with(add []entry) (providers.Manifest, error) {
 	all := slices.Clone(ix.entries)
 	for _, e := range add {
-		raw, err := json.Marshal(e)
+		raw, err := encode(e)
 		if err != nil {
 			return providers.Manifest{}, err
 		}
 		all = append(all, raw)
 	}
-	list, err := json.Marshal(all)
+	list, err := encode(all)
 	if err != nil {
 		return providers.Manifest{}, err
 	}
 	ix.fields["manifests"] = list
-	raw, err := json.Marshal(ix.fields)
+	raw, err := encode(ix.fields)
 	digest, _, hashErr := v1.SHA256(bytes.NewReader(raw))
 	return providers.Manifest{MediaType: types.OCIImageIndex, Digest: digest, Raw: raw}, errors.Join(err, hashErr)
+}
+
+// encode is json.Marshal without escapes for HTML, so that what others wrote stays
+// as it is, and without a last newline.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }

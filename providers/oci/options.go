@@ -34,6 +34,10 @@ type Options struct {
 	// that [Registry.Expect] was told of; 0 and 1 are one each.
 	TokenRepositories int
 
+	// AlsoAsk are actions for which a token that allows pull is asked, too, so that
+	// one token serves both: ACR's metadata_read.
+	AlsoAsk []string
+
 	// Explain says what a refusal of this cloud means where its words or codes are
 	// its own; ok is false to leave it to what holds for all. May be nil.
 	Explain func(Refusal) (kind providers.Kind, hint string, ok bool)

@@ -78,3 +78,6 @@ func parseScopes(text string) scopes {
 	}
 	return newScopes(all...)
 }
+
+// parseScopeList reads scopes that we wrote ourselves.
+func parseScopeList(list []string) scopes { return parseScopes(strings.Join(list, " ")) }

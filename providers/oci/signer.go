@@ -38,7 +38,7 @@ const keychainLife = 5 * time.Minute
 
 func newSigner(r *Registry) (*signer, error) {
 	s := &signer{r: r, auth: r.opts.Authenticator, gate: make(chan struct{}, 1)}
-	s.tokens.s = s
+	s.tokens.s, s.tokens.lots.most = s, r.opts.TokenRepositories
 	if r.opts.SignIn != nil {
 		s.keep = &keeper{fetch: r.opts.SignIn}
 	}

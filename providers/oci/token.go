@@ -21,6 +21,7 @@ type bearer struct {
 	fetched time.Time
 	half    time.Time // from here on it is renewed
 	expires time.Time
+	lot     bool // it is for a lot of repositories
 }
 
 // tokens caches one token per set of scopes until half its life. A token is
@@ -28,6 +29,7 @@ type bearer struct {
 type tokens struct {
 	s       *signer
 	fetches flights[*bearer]
+	lots    lots
 
 	mu         sync.Mutex
 	byResource map[string][]*bearer // newest last
@@ -47,10 +49,19 @@ func (t *tokens) get(ctx context.Context, how challenge, want scopes) (*bearer, 
 	if b := t.find(want, func(b *bearer) bool { return now.Before(b.half) }); b != nil {
 		return b, nil
 	}
-	base := t.withPush(want)
-	b, err := t.fetches.do(ctx, base.key(), func(ctx context.Context) (*bearer, error) {
+	base := t.withMore(want)
+	lot, shared := t.lots.of(base)
+	b, err := t.fetches.do(ctx, lot.key(), func(ctx context.Context) (*bearer, error) {
+		if shared {
+			return t.fetchLot(ctx, how, want, lot)
+		}
 		return t.fetch(ctx, how, want, base)
 	})
+	if shared && err == nil && b.deniedTo(want) { // others of its lot are granted, this one is asked for alone
+		b, err = t.fetches.do(ctx, want.key(), func(ctx context.Context) (*bearer, error) {
+			return t.fetch(ctx, how, want, want)
+		})
+	}
 	if err != nil && providers.KindOf(err).Retryable() && context.Cause(ctx) == nil {
 		if old := t.find(want, func(b *bearer) bool { return time.Now().Before(b.expires) }); old != nil {
 			return old, nil // the token service is away, the old token still good
@@ -75,18 +86,44 @@ func (t *tokens) fetch(ctx context.Context, how challenge, want, base scopes) (*
 	return b, err
 }
 
-// withPush adds push to what is pulled at a target.
-func (t *tokens) withPush(want scopes) scopes {
+// fetchLot asks for a lot of repositories at once, and for want alone if the
+// service gives none or a token that is too long for a header.
+func (t *tokens) fetchLot(ctx context.Context, how challenge, want, lot scopes) (*bearer, error) {
+	b, err := t.s.r.requestToken(ctx, how, lot)
+	switch {
+	case err == nil && len(b.value) <= maxHeader:
+		b.lot = true
+		t.store(b)
+		return b, nil
+	case err == nil:
+		t.lots.halve()
+	case providers.KindOf(err) == providers.Denied:
+		t.lots.strike(lot)
+	default:
+		return nil, err
+	}
+	return t.fetch(ctx, how, want, t.withMore(want))
+}
+
+// withMore adds to what is pulled the actions that will be needed next: push at a
+// target, and Options.AlsoAsk.
+func (t *tokens) withMore(want scopes) scopes {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.s.r.opts.Push || t.narrow {
+	if t.narrow {
 		return want
+	}
+	actions := t.s.r.opts.AlsoAsk
+	if t.s.r.opts.Push {
+		actions = append([]string{"push"}, actions...)
 	}
 	more := want
 	for _, a := range want {
-		if a.action == "pull" {
-			more = more.with(newScopes(access{a.resource, "push"}))
-			break
+		if a.action != "pull" {
+			continue
+		}
+		for _, action := range actions {
+			more = more.with(newScopes(access{a.resource, action}))
 		}
 	}
 	return more
@@ -176,7 +213,11 @@ func (t *tokens) drop(b *bearer, want scopes) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(b.asked) > len(want) && time.Now().Before(b.half) && time.Since(b.fetched) < 10*time.Second {
-		t.narrow = true
+		if b.lot {
+			t.lots.strike(want)
+		} else {
+			t.narrow = true
+		}
 	}
 	for _, resource := range b.resources() {
 		t.byResource[resource] = slices.DeleteFunc(t.byResource[resource], func(o *bearer) bool { return o == b })

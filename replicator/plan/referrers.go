@@ -18,9 +18,12 @@ type referring struct {
 	list   []Node
 	held   []v1.Hash // of the list, those that are at the target
 	merged []Merge
-	seen   map[v1.Hash]bool
+	seen   map[referral]bool
 	lost   int // of the list, those that the target cannot list
 }
+
+// A referral is one manifest that is said to refer to another.
+type referral struct{ digest, subject v1.Hash }
 
 // An entry is one manifest that refers to subject.
 type entry struct {
@@ -33,7 +36,7 @@ type entry struct {
 // rule or what is listed anyway say. Those of an index that was rewritten are
 // reported and not brought.
 func (j *judge) referrersOf(t *tree, g *group, root Node) (referring, *trouble) {
-	r := referring{tree: t, root: g.Digest, sure: g.known(), seen: map[v1.Hash]bool{root.Digest: true}}
+	r := referring{tree: t, root: g.Digest, sure: g.known(), seen: map[referral]bool{}}
 	if !g.Rule.Referrers {
 		return r, nil
 	}
@@ -73,17 +76,24 @@ func (j *judge) asks(t *tree, g *group, sure bool) bool {
 	return Due(g.Digest.Hex, last, j.f.At, g.Rule.Recheck) && !t.src.PutOff[g.Digest]
 }
 
-// about adds what refers to subject, and to that, and so on.
+// about adds what refers to subject, and to that, and so on. Nothing refers to what
+// it is about, whatever a source may list; what is listed for several subjects is
+// looked at for each.
 func (r *referring) about(subject v1.Hash, ask bool, depth int) *trouble {
 	if depth > providers.MaxDepth {
 		return nil
 	}
 	list, bad := r.entries(subject, ask)
+	if len(r.seen)+len(list) > maxNodes {
+		return &trouble{kind: LeftFailed, reason: fmt.Sprintf("the source lists more than %d referrers in all", maxNodes),
+			hint: "delete those that are not needed at the source, or switch referrers off in the rule"}
+	}
 	for _, e := range list {
-		if r.seen[e.Digest] {
+		one := referral{e.Digest, subject}
+		if r.seen[one] || e.Digest == r.root {
 			continue
 		}
-		r.seen[e.Digest] = true
+		r.seen[one] = true
 		n, use, b := r.referrer(e)
 		bad = worse(bad, b)
 		if b == nil && use {
@@ -180,7 +190,8 @@ func (r *referring) tagged(tag string) (v1.Hash, bool, *trouble) {
 }
 
 // referrer returns e's node; one that the target has is not read. use is false
-// for one that the rule leaves out, or that the source lists and does not have.
+// for one that the rule leaves out, that the source lists and does not have, or
+// that says itself that it refers to something else.
 func (r *referring) referrer(e entry) (n Node, use bool, bad *trouble) {
 	here, known, keep := r.atTarget(e)
 	if !known {
@@ -209,6 +220,9 @@ func (r *referring) referrer(e entry) (n Node, use bool, bad *trouble) {
 	m, bad := r.manifest(e.Digest)
 	if bad != nil {
 		return Node{}, false, bad
+	}
+	if m.Subject != nil && m.Subject.Digest != e.subject && e.tag == "" {
+		return Node{}, false, nil
 	}
 	if ok, _ := r.rule.ArtifactTypes.Match(m.ArtifactType); !ok && e.tag == "" {
 		return Node{}, false, nil

@@ -1,8 +1,11 @@
 package plan
 
 import (
+	"fmt"
 	"testing"
 	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/transship/transship/policy"
 	"github.com/transship/transship/providers"
@@ -116,5 +119,49 @@ func TestRecheckIsPutOff(t *testing.T) {
 	w.busy = false
 	if got, want := w.steps(Diff(w.facts())), "copy e; copy b; put s1; put s2; attach v1"; got != want {
 		t.Errorf("later: got %s, want %s", got, want)
+	}
+}
+
+// A source may list what refers to something else, or to nothing at all, and it may
+// list in a circle: what is right is brought, once, under what it refers to.
+func TestListsOfStrangers(t *testing.T) {
+	w := newWorld(t, "v1=m1(c1) v2=m2(c2) m2<s2(e b) s2<s3(e b3)", "")
+	f := w.facts()
+	src := f.Sources[Place{"src", "app"}]
+	var all []v1.Descriptor
+	for digest, m := range src.Manifests {
+		all = append(all, v1.Descriptor{Digest: digest, MediaType: m.MediaType})
+	}
+	for digest, list := range src.Referrers {
+		src.Referrers[digest] = append(list, all...)
+	}
+	p := Diff(f)
+	for _, img := range p.Images {
+		for _, r := range img.Referrers {
+			if m := src.Manifests[r.Digest]; m.Subject != nil && r.Subject != m.Subject.Digest {
+				t.Errorf("%s is to be listed under %s, and refers to %s", r.Digest, r.Subject, m.Subject.Digest)
+			}
+		}
+	}
+	if needs := Missing(f); !needs.Empty() {
+		t.Errorf("it goes on asking: %+v", needs)
+	}
+}
+
+// A source that lists referrers of referrers without end costs a bounded decision.
+func TestReferrersWithoutEnd(t *testing.T) {
+	w := newWorld(t, "v1=m1(c1) m1<s1(e b)", "")
+	f := w.facts()
+	src := f.Sources[Place{"src", "app"}]
+	var list []v1.Descriptor
+	for i := range maxNodes + 1 {
+		list = append(list, v1.Descriptor{Digest: v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%064x", i)}})
+	}
+	for digest := range src.Referrers {
+		src.Referrers[digest] = list
+	}
+	p := Diff(f)
+	if len(p.Images) != 0 || len(p.Kept) != 1 || p.Kept[0].Kind != LeftFailed || p.Kept[0].Hint == "" {
+		t.Errorf("got %s, kept %+v", w.steps(p), p.Kept)
 	}
 }

@@ -49,7 +49,7 @@ func (j *judge) unasked(from Place) []v1.Hash {
 
 func (j *judge) stray(from Place, rule *Rule, subject v1.Hash) {
 	w := Want{Rule: rule, From: from, Ref: subject.String(), Digest: subject}
-	r := referring{tree: j.tree(w, false), sure: true, seen: map[v1.Hash]bool{}}
+	r := referring{tree: j.tree(w, false), root: subject, sure: true, seen: map[referral]bool{}}
 	if bad := r.about(subject, false, 1); bad != nil {
 		bad.refuse(j, w)
 		return

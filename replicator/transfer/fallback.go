@@ -31,7 +31,8 @@ type fallbacks struct {
 	of       map[v1.Hash][]entry
 }
 
-// list notes n for its subject's fallback index.
+// list notes n for its subject's fallback index, unless it says itself that it
+// refers to something else.
 func (w *work) list(ctx context.Context, n plan.Node, lists *fallbacks) error {
 	m, err := w.manifest(ctx, n)
 	if err != nil {
@@ -40,6 +41,9 @@ func (w *work) list(ctx context.Context, n plan.Node, lists *fallbacks) error {
 	c, err := providers.Parse(m)
 	if err != nil {
 		return onSide(Source, err)
+	}
+	if c.Subject != nil && c.Subject.Digest != n.Subject {
+		return nil
 	}
 	if lists.of == nil {
 		lists.of = map[v1.Hash][]entry{}

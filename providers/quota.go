@@ -1,6 +1,9 @@
 package providers
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,7 +20,7 @@ const (
 	OpHeadManifest   = "head manifest"
 	OpGetManifest    = "get manifest"
 	OpPutManifest    = "put manifest"
-	OpHeadBlob       = "head blob"
+	OpHeadBlob       = "stat blob"
 	OpGetBlob        = "get blob"
 	OpPostUpload     = "post upload" // and every mount
 	OpGetUpload      = "get upload"
@@ -25,6 +28,7 @@ const (
 	OpPutUpload      = "put upload"
 	OpDeleteUpload   = "delete upload"
 	OpDeleteManifest = "delete manifest"
+	OpRedirect       = "redirect" // what a read is led on to, at the same host
 )
 
 // Groups of operations, for RateQuota.Ops.
@@ -51,6 +55,7 @@ type RateQuota struct {
 	Source     string `json:"source,omitempty"`
 	Date       string `json:"date,omitempty"` // 2026-11
 	Adjustable bool   `json:"adjustable,omitempty"`
+	Stated     bool   `json:"stated,omitempty"` // the policy's own figure, used in full
 }
 
 // Counts reports whether an operation counts toward the quota.
@@ -65,7 +70,7 @@ func (q RateQuota) Counts(op string) bool {
 
 func reads(op string) bool {
 	switch op {
-	case OpCatalog, OpTags, OpReferrers:
+	case OpCatalog, OpTags, OpReferrers, OpHeadBlob, OpRedirect:
 		return true
 	}
 	return strings.HasPrefix(op, "get ") || strings.HasPrefix(op, "head ")
@@ -79,4 +84,35 @@ func writes(op string) bool {
 func (q RateQuota) Key(repo string) string {
 	parts := strings.SplitN(repo, "/", q.Prefix+1)
 	return strings.Join(parts[:min(q.Prefix, len(parts))], "/")
+}
+
+// A Rate is N in any Per.
+type Rate struct {
+	N   float64
+	Per time.Duration
+}
+
+// StateQuotas lays what the policy states, by the quotas' names, over those that
+// a host publishes: it is an error to state one that is not published.
+func StateQuotas(published []RateQuota, stated map[string]Rate) ([]RateQuota, error) {
+	all := slices.Clone(published)
+	for _, name := range slices.Sorted(maps.Keys(stated)) {
+		i := slices.IndexFunc(all, func(q RateQuota) bool { return q.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no quota %q is known of this host; %s", name, quotaNames(published))
+		}
+		all[i].N, all[i].Per, all[i].Stated = stated[name].N, stated[name].Per, true
+	}
+	return all, nil
+}
+
+func quotaNames(published []RateQuota) string {
+	var names []string
+	for _, q := range published {
+		names = append(names, q.Name)
+	}
+	if len(names) == 0 {
+		return "it publishes none: use limits.requests"
+	}
+	return "it has " + strings.Join(names, ", ")
 }

@@ -65,7 +65,8 @@ type Options struct {
 	Logger       *slog.Logger
 	Observe      func(Request)
 	Retry        Retry
-	Capabilities map[string]providers.Tri // what the policy knows better, by name
+	Capabilities map[string]providers.Tri  // what the policy knows better, by name
+	Quotas       map[string]providers.Rate // the same of published quotas
 
 	// Who signs in at a cloud, where Authenticator and Keychain are nil, and how its
 	// repositories are made. Each provider takes its own.
@@ -109,8 +110,8 @@ func (o Options) oci() oci.Options {
 		TLS:           oci.TLS{CAFile: o.CAFile, CertFile: o.CertFile, KeyFile: o.KeyFile},
 		Authenticator: o.Authenticator, Keychain: o.Keychain,
 		TokenRealm: o.TokenRealm, TrustHosts: o.TrustHosts, Push: o.Push,
-		Limits:    limit.Options{Max: o.Width, Requests: o.Requests, Burst: o.Burst, ReadBytes: o.ReadBytes, WriteBytes: o.WriteBytes},
-		Stated:    o.Capabilities,
+		Limits: limit.Options{Max: o.Width, Requests: o.Requests, Burst: o.Burst, ReadBytes: o.ReadBytes, WriteBytes: o.WriteBytes},
+		Stated: o.Capabilities, Quotas: o.Quotas,
 		UserAgent: o.UserAgent, Logger: o.Logger, Observe: o.Observe, Retry: o.Retry,
 	}
 }

@@ -56,8 +56,9 @@ type Options struct {
 	Push bool
 
 	Limits    limit.Options
-	Caps      providers.Caps           // what is known of the host; Maybe by default
-	Stated    map[string]providers.Tri // what the policy knows better, by the names of Caps
+	Caps      providers.Caps            // what is known of the host; Maybe by default
+	Stated    map[string]providers.Tri  // what the policy knows better, by the names of Caps
+	Quotas    map[string]providers.Rate // the policy's figures, by the names of Caps.Quotas
 	Retry     Retry
 	Timeouts  Timeouts
 	UserAgent string // default "transship"

@@ -23,6 +23,9 @@ func (r *Registry) Open(ctx context.Context, repo string, desc v1.Descriptor, of
 	if err := r.check(c.op, repo, c.ref); err != nil {
 		return nil, err
 	}
+	if err := r.quota.Take(ctx, c.counted(), repo); err != nil {
+		return nil, err
+	}
 	slot, err := r.limit.Acquire(ctx, limit.Read)
 	if err != nil {
 		return nil, err

@@ -21,6 +21,7 @@ type Registry struct {
 	reg   name.Registry
 	root  *url.URL // scheme and host
 	limit *limit.Limiter
+	quota *limit.Quotas
 	guard *guard
 	sign  *signer
 	log   *slog.Logger
@@ -45,7 +46,11 @@ func New(o Options) (*Registry, error) {
 			Hint: "write host or host:port, without scheme and path",
 			Err:  fmt.Errorf("%q is not a registry host", o.Host)}
 	}
-	r := &Registry{opts: o, reg: reg, limit: limit.New(o.Limits), log: o.Logger}
+	if o.Caps.Quotas, err = providers.StateQuotas(o.Caps.Quotas, o.Quotas); err != nil {
+		return nil, &providers.Error{Kind: providers.Invalid, Op: "open registry", Ref: o.Host,
+			Hint: "mend limits.quotas of this registry", Err: err}
+	}
+	r := &Registry{opts: o, reg: reg, limit: limit.New(o.Limits), quota: limit.NewQuotas(o.Caps.Quotas), log: o.Logger}
 	r.root = &url.URL{Scheme: "https", Host: reg.RegistryStr()}
 	if o.PlainHTTP {
 		r.root.Scheme = "http"
@@ -70,6 +75,10 @@ func (r *Registry) Caps(context.Context) (providers.Caps, error) { return r.opts
 
 // Limiter is the limiter of this host, for figures.
 func (r *Registry) Limiter() *limit.Limiter { return r.limit }
+
+// Quotas are what requests to this host keep within, per operation; a cloud's own
+// API has its calls counted here, too.
+func (r *Registry) Quotas() *limit.Quotas { return r.quota }
 
 // Ensure does nothing: a plain registry makes repositories by itself.
 func (r *Registry) Ensure(context.Context, string) error { return nil }

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -32,6 +33,9 @@ type call struct {
 	trace     string          // the op that observers see, where it is another
 }
 
+// counted is the operation as which c is observed and counted toward quotas.
+func (c *call) counted() string { return cmp.Or(c.trace, c.op) }
+
 // do carries c out and hands the answer to use, trying again within the retry
 // budget whatever failed, use's reading of the body included.
 func (r *Registry) do(ctx context.Context, c *call, use func(*http.Response) error) error {
@@ -52,8 +56,12 @@ func (r *Registry) retry(ctx context.Context, try func() error) error {
 	}
 }
 
-// once carries c out one time, in a slot of its class.
+// once carries c out one time, in a slot of its class. It waits for a quota
+// before it takes the slot, so that others go on meanwhile.
 func (r *Registry) once(ctx context.Context, c *call, use func(*http.Response) error) error {
+	if err := r.quota.Take(ctx, c.counted(), c.repo); err != nil {
+		return err
+	}
 	slot, err := r.limit.Acquire(ctx, c.class)
 	if err != nil {
 		return err
@@ -148,14 +156,14 @@ const maxRedirects = 5
 // follow sends c and goes where reads are redirected to. The Authorization header
 // goes to the registry's own origin only.
 func (r *Registry) follow(ctx context.Context, c *call, authorization string) (*http.Response, error) {
-	u, op := c.url, c.op
-	if c.trace != "" {
-		op = c.trace
-	}
+	u, op := c.url, c.counted()
 	for hop := 0; ; hop++ {
 		auth := ""
 		if r.isOwn(u) {
 			auth = authorization
+			if err := r.takeHop(ctx, c, hop); err != nil {
+				return nil, err
+			}
 		}
 		resp, err := r.roundTrip(ctx, c, op, u, auth)
 		if err != nil {
@@ -169,8 +177,16 @@ func (r *Registry) follow(ctx context.Context, c *call, authorization string) (*
 		if u, err = r.lead(c, u, location); err != nil {
 			return nil, err
 		}
-		op = "redirect"
+		op = providers.OpRedirect
 	}
+}
+
+// takeHop counts a redirect that stays at the host as the request that it is.
+func (r *Registry) takeHop(ctx context.Context, c *call, hop int) error {
+	if hop == 0 {
+		return nil
+	}
+	return r.quota.Take(ctx, providers.OpRedirect, c.repo)
 }
 
 func redirects(method string, status int) bool {

@@ -140,6 +140,9 @@ func tokenPost(realm *url.URL, service string, ask scopes, cred *authn.AuthConfi
 // exchangeToken sends c until it is answered, and reads the token.
 func (r *Registry) exchangeToken(ctx context.Context, c *call, ask scopes) (b *bearer, err error) {
 	err = r.retry(ctx, func() error {
+		if err := r.quota.Take(ctx, providers.OpToken, ""); err != nil {
+			return err
+		}
 		start := time.Now() // its life is counted from before the request
 		resp, err := r.send(ctx, c)
 		if err != nil {

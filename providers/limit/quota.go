@@ -1,0 +1,155 @@
+package limit
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/transship/transship/providers"
+)
+
+// Shares of a published quota that requests keep within. Others use it, too, and
+// hosts count in windows that are not ours: it begins low, grows as long as
+// nothing is refused, and falls with each refusal. What the policy states is ours
+// alone and used in full.
+const (
+	shareStart = 0.80
+	shareMost  = 0.95
+	shareLeast = 0.10
+	shareGrows = 0.01 // a second in which the quota is used
+	shareFalls = 0.80 // times, at most once a second
+	shareBurst = 0.05 // of N at once after a pause
+)
+
+// Quotas keep requests within what a host publishes per operation. Their methods
+// are safe for concurrent use; a nil Quotas bounds nothing.
+type Quotas struct {
+	published []providers.RateQuota
+
+	mu    sync.Mutex
+	pools map[poolKey]*pool
+}
+
+type poolKey struct {
+	quota int
+	key   string // who shares it, as RateQuota.Key says
+}
+
+// NewQuotas returns those that keep requests within published.
+func NewQuotas(published []providers.RateQuota) *Quotas {
+	if len(published) == 0 {
+		return nil
+	}
+	return &Quotas{published: published, pools: map[poolKey]*pool{}}
+}
+
+// Take waits until one request of op about repo may begin under every quota that
+// counts it. The error is the cause of ctx's end, or DeadlineExceeded at once
+// when the wait would outlast ctx.
+func (q *Quotas) Take(ctx context.Context, op, repo string) error {
+	for p := range q.of(op, repo) {
+		if err := take(ctx, p.now(), 1); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// Refused says that the host refused such a request for a quota.
+func (q *Quotas) Refused(op, repo string) {
+	for p := range q.of(op, repo) {
+		p.refused()
+	}
+}
+
+// Share is the share of the named quota that its requests keep within now, for
+// the repository; 0 where there is none.
+func (q *Quotas) Share(name, repo string) float64 {
+	if q == nil {
+		return 0
+	}
+	for i, rule := range q.published {
+		if rule.Name == name {
+			p := q.pool(i, rule.Key(repo))
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return p.share
+		}
+	}
+	return 0
+}
+
+func (q *Quotas) of(op, repo string) func(func(*pool) bool) {
+	return func(yield func(*pool) bool) {
+		if q == nil {
+			return
+		}
+		for i, rule := range q.published {
+			if rule.Counts(op) && !yield(q.pool(i, rule.Key(repo))) {
+				return
+			}
+		}
+	}
+}
+
+func (q *Quotas) pool(i int, key string) *pool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	at := poolKey{i, key}
+	if q.pools[at] == nil {
+		q.pools[at] = newPool(q.published[i])
+	}
+	return q.pools[at]
+}
+
+// A pool is one quota of those who share it.
+type pool struct {
+	perSecond float64 // published
+	stated    bool
+
+	mu     sync.Mutex
+	bucket *rate.Limiter
+	share  float64
+	used   time.Time // last
+	fell   time.Time // last
+}
+
+func newPool(rule providers.RateQuota) *pool {
+	p := &pool{perSecond: rule.N / rule.Per.Seconds(), share: shareStart, stated: rule.Stated}
+	if p.stated {
+		p.share = 1
+	}
+	p.bucket = bucket(p.perSecond*p.share, rule.N*shareBurst)
+	return p
+}
+
+// now returns the bucket, widened by the time that the quota was in use.
+func (p *pool) now() *rate.Limiter {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if !p.used.IsZero() && !p.stated {
+		used := min(now.Sub(p.used), time.Second).Seconds()
+		p.set(min(p.share+shareGrows*used, max(p.share, shareMost)))
+	}
+	p.used = now
+	return p.bucket
+}
+
+func (p *pool) refused() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := time.Now(); now.Sub(p.fell) >= time.Second {
+		p.fell = now
+		p.set(max(p.share*shareFalls, shareLeast))
+	}
+}
+
+func (p *pool) set(share float64) {
+	if share != p.share && p.bucket != nil {
+		p.share = share
+		p.bucket.SetLimit(rate.Limit(p.perSecond * share))
+	}
+}

@@ -65,7 +65,7 @@ func uploaded(c registrytest.Counts) int64 {
 }
 
 // A first sync of the corpus on which the peers were measured asks at most a
-// tenth more than the least that a plain registry allows.
+// twentieth more than the least that a plain registry allows.
 func TestFirstSyncRequests(t *testing.T) {
 	w := newWorld(t, "one")
 	shape := w.corpus(content.Baseline(1, 0.01))
@@ -78,8 +78,8 @@ func TestFirstSyncRequests(t *testing.T) {
 	w.equal()
 	src, one := n["src"], n["one"]
 	hold(t,
-		bar{"requests at the source", src.Total(), int64(shape.Source()), 1.10},
-		bar{"requests at the target", one.Total(), int64(shape.Target()), 1.10},
+		bar{"requests at the source", src.Total(), int64(shape.Source()), 1.05},
+		bar{"requests at the target", one.Total(), int64(shape.Target()), 1.05},
 		bar{"bytes from the source", src.BytesOut, shape.UniqueBytes, 1.02},
 		bar{"bytes to the target", uploaded(one), shape.UniqueBytes, 1.02},
 		bar{"pings and tokens", src.Of(registrytest.Ping, registrytest.Token) + one.Of(registrytest.Ping, registrytest.Token), 0, 0},
@@ -88,6 +88,43 @@ func TestFirstSyncRequests(t *testing.T) {
 	)
 	if t.Failed() {
 		t.Logf("source\n%s\ntarget\n%s", src, one)
+	}
+}
+
+// With 5 % of 503, 2 % of bodies reset and 0.5 % of 429 on both sides, one pass
+// brings everything, and moves at most a twentieth more.
+func TestFaultsBytes(t *testing.T) {
+	for _, seed := range []uint64{1, 2} {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			w := newWorld(t, "one")
+			shape := w.corpus(content.Baseline(1, 0.01))
+			for name := range w.servers {
+				w.set(name, func(q *registrytest.Quirks) { q.Seed, q.Faults = seed, faulty() })
+			}
+			n := w.start().fine()
+			w.equal()
+			src, one := n["src"], n["one"]
+			hold(t,
+				bar{"bytes from the source", src.BytesOut, shape.UniqueBytes, 1.05},
+				bar{"bytes to the target", one.BytesIn, shape.UniqueBytes, 1.05},
+				bar{"requests at the source", src.Total(), int64(shape.Source()), 1.15},
+				bar{"requests at the target", one.Total(), int64(shape.Target()), 1.15})
+			if failed := src.Status[503] + src.Status[429] + one.Status[503] + one.Status[429]; failed < 50 {
+				t.Errorf("%d requests were refused: that proves nothing", failed)
+			}
+		})
+	}
+}
+
+// faulty is the weather of the measured peers' worst day.
+func faulty() []registrytest.Rule {
+	return []registrytest.Rule{
+		{Rate: 0.05, Fault: registrytest.Unavailable("")},
+		{Rate: 0.005, Fault: registrytest.Throttled("0")},
+		{Rate: 0.02, Within: 8_000, Fault: registrytest.Fault{Break: registrytest.Reset},
+			Classes: []registrytest.Class{registrytest.BlobGet, registrytest.ManifestGet}},
+		{Rate: 0.02, Within: 8_000, Fault: registrytest.Fault{Break: registrytest.ResetUpload},
+			Classes: []registrytest.Class{registrytest.UploadPut}},
 	}
 }
 

@@ -26,6 +26,9 @@ type Report struct {
 	Interrupted bool                     `json:"interrupted,omitempty"`
 	Err         error                    `json:"-"` // why the job could not be run, in [Engine.RunAll]
 	ByRule      map[string]state.Figures `json:"-"`
+
+	// Slowed is what the plans say of referrers that are asked for less often.
+	Slowed []plan.Slowed `json:"slowed,omitempty"`
 }
 
 // OK reports whether everything that the job wants is as it should be.
@@ -137,6 +140,7 @@ func (e *Engine) sum(r *Report, read survey.Result, ledgers map[plan.Place]*ledg
 		r.Figures.Add(f)
 	}
 	for i, p := range r.Plans {
+		r.Slowed = append(r.Slowed, p.Rechecks...)
 		for rule, f := range ledgers[p.Target].figures {
 			add(rule, f)
 		}

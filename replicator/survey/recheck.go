@@ -32,34 +32,53 @@ type budget struct {
 	at            time.Time
 	images        map[string]int // by repository
 	granted, cost float64        // images, and questions for them
+	paid          float64        // questions that take has charged in advance
 }
 
-// take allows the questions about one image, if some are left, and charges the
-// first of them.
+// take allows the questions about one image, if enough are left, and charges as
+// many as an image has cost so far.
 func (b *budget) take(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refill(now)
-	if b.rate > 0 && b.left < 1 {
+	price := b.price()
+	if b.rate > 0 && b.left < price {
 		return false
 	}
+	b.left -= price
+	b.paid += price - 1
 	b.granted++
-	b.left--
 	b.cost++
 	return true
 }
 
-// charge counts further questions about an image for which take allowed them.
-func (b *budget) charge(n float64) {
+// charge counts one more question about an image for which take allowed them.
+func (b *budget) charge() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.left -= n
-	b.cost += n
+	b.cost++
+	if b.paid >= 1 {
+		b.paid--
+		return
+	}
+	b.left--
 }
+
+// price is how many questions an image costs, from what others have.
+func (b *budget) price() float64 {
+	if b.granted == 0 {
+		return 1
+	}
+	return max(1, b.cost/b.granted)
+}
+
+// most is how many questions can be saved up: those of the span, and what is left
+// of them because it was not enough for an image.
+func (b *budget) most() float64 { return max(1, recheckSpan.Seconds()*b.rate) + b.price() - 1 }
 
 func (b *budget) refill(now time.Time) {
 	if gone := now.Sub(b.at); gone > 0 {
-		b.left = min(b.left+gone.Seconds()*b.rate, max(1, recheckSpan.Seconds()*b.rate))
+		b.left = min(b.left+gone.Seconds()*b.rate, b.most())
 		b.at = now
 	}
 }
@@ -79,14 +98,11 @@ func (b *budget) period() time.Duration {
 	if b.rate <= 0 {
 		return 0
 	}
-	questions := 0.0
+	images := 0
 	for _, n := range b.images {
-		questions += float64(n)
+		images += n
 	}
-	if b.granted > 0 {
-		questions *= max(1, b.cost/b.granted)
-	}
-	return time.Duration(questions / b.rate * float64(time.Second)).Round(time.Second)
+	return time.Duration(float64(images) * b.price() / b.rate * float64(time.Second)).Round(time.Second)
 }
 
 // budget returns that of a source's host. A new one begins with what state says
@@ -153,7 +169,7 @@ func (s *source) grants(q plan.Recheck) bool {
 	}
 	if allowed && q.Subject != q.Root && !s.charged[q.Subject] {
 		s.charged[q.Subject] = true
-		s.budget.charge(1)
+		s.budget.charge()
 	}
 	return allowed
 }

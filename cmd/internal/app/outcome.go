@@ -57,17 +57,19 @@ func (p *program) runAll(ctx context.Context, s *session, show *display) (outcom
 		return out, err
 	}
 	reports, err := s.RunAll(ctx, "cli", jobs, nil)
+	var late []plan.Slowed
 	for _, r := range reports {
 		out.Figures.Add(r.Figures)
 		out.Failures = append(out.Failures, r.Failures...)
 		out.Interrupted = out.Interrupted || r.Interrupted
+		late = append(late, r.Slowed...)
 		if r.Err != nil && !errors.Is(r.Err, transfer.ErrInterrupted) && ctx.Err() == nil {
 			out.Jobs = append(out.Jobs, jobFailure{Repository: repositoryOf(r.Key), Error: r.Err.Error(),
 				Kind: providers.KindOf(r.Err), Hint: providers.HintOf(r.Err)})
 		}
 	}
 	out.Interrupted = out.Interrupted || ctx.Err() != nil
-	out.Notes = idle(jobs, reports)
+	out.Notes = append(idle(jobs, reports), slowed(late)...)
 	for _, g := range show.meter.gauges() {
 		out.Targets = append(out.Targets, targetFigures{g.name, g.ended.Load() - g.failed.Load(), g.failed.Load(), g.bytesSent.Load(), g.saving.Load()})
 	}

@@ -67,8 +67,10 @@ type planSummary struct {
 	Problems []replicator.Problem `json:"problems,omitempty"`
 	Jobs     []jobFailure         `json:"failedRepositories,omitempty"`
 	Cost     plan.Cost            `json:"cost"`
+	Notes    []string             `json:"notes,omitempty"`
 
-	wanted bool // something is wanted of what was looked at
+	wanted bool          // something is wanted of what was looked at
+	slowed []plan.Slowed // summed
 }
 
 // nothing reports whether nothing is wanted of what was looked at.
@@ -78,6 +80,9 @@ func (o planSummary) nothing() bool { return !o.wanted && len(o.Problems)+len(o.
 func (o *planSummary) add(one *plan.Plan, run *plan.Run) {
 	run.Add(one)
 	kept := func(k plan.Refusal) bool { return k.Kind != plan.LeftSkipped }
+	if len(one.Rechecks) > 0 {
+		o.slowed = plan.SumSlowed(append(o.slowed, one.Rechecks...))
+	}
 	o.wanted = o.wanted || !one.Empty() || one.InStep > 0 || slices.ContainsFunc(one.Kept, kept)
 }
 
@@ -106,7 +111,7 @@ func (p *program) planAll(ctx context.Context, s *session, take func(plan.Plan) 
 			}
 		}
 	}
-	out.Cost = run.Cost()
+	out.Cost, out.Notes = run.Cost(), slowed(out.slowed)
 	return out, context.Cause(ctx)
 }
 

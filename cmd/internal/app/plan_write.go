@@ -71,6 +71,9 @@ func (w *planWriter) end(out planSummary) error {
 		w.p.printf(" (%s)", plan.Dollars(c.Price))
 	}
 	w.p.printf("\n")
+	for _, note := range out.Notes {
+		w.p.printf("note: %s\n", note)
+	}
 	return w.verdict(out)
 }
 

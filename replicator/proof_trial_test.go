@@ -77,13 +77,7 @@ func TestSchedules(t *testing.T) {
 
 // schedule runs one of them.
 func schedule(t *testing.T, seed uint64) {
-	s := &trial{world: newWorld(t, "one", "two"), seed: seed, grow: newGrower(seed), was: map[string]map[v1.Hash]bool{}}
-	s.nowRand = rand.New(rand.NewPCG(seed, 2))
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("seed %d: %s\nagain: go test ./replicator -run TestSchedules -seed %d", seed, s.story(), seed)
-		}
-	})
+	s := newTrial(t, seed)
 	s.begin()
 	for range 1 + s.grow.IntN(2) {
 		s.faulty()
@@ -92,6 +86,19 @@ func schedule(t *testing.T, seed uint64) {
 	s.clean()
 	s.unchanged()
 	s.secretive()
+}
+
+// newTrial starts the registries of a trial, which tells its story if it fails.
+func newTrial(t *testing.T, seed uint64) *trial {
+	s := &trial{world: newWorld(t, "one", "two"), seed: seed, grow: newGrower(seed), was: map[string]map[v1.Hash]bool{}}
+	s.nowRand = rand.New(rand.NewPCG(seed, 2))
+	test, _, _ := strings.Cut(t.Name(), "/")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("seed %d: %s\nagain: go test ./replicator -run %s -seed %d", seed, s.story(), test, seed)
+		}
+	})
+	return s
 }
 
 // A trial is one schedule at work.

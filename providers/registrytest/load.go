@@ -83,6 +83,11 @@ func (s *Server) Has(repo string, digest v1.Hash) bool {
 	return ok
 }
 
+// HasAnywhere reports whether any repository has a blob.
+func (s *Server) HasAnywhere(digest v1.Hash) bool {
+	return slices.ContainsFunc(s.Repositories(), func(repo string) bool { return s.Has(repo, digest) })
+}
+
 // Referrers lists a manifest's referrers, as the API would.
 func (s *Server) Referrers(repo string, subject v1.Hash) []v1.Descriptor {
 	return s.store.referrers(repo, subject.String())

@@ -122,6 +122,15 @@ func (s *signer) doubtful(c shown) bool {
 	return true
 }
 
+// over shows the registry once more what it has taken before, and reports whether
+// it does not take it now.
+func (s *signer) over(ctx context.Context, p pass) bool {
+	_, err := s.proofs.do(ctx, "over "+p.header, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.r.present(ctx, p)
+	})
+	return providers.KindOf(err) == providers.Denied
+}
+
 // refuse stops asking as c, which the host refused.
 func (s *signer) refuse(c shown, e *providers.Error) error {
 	if isAnonymous(&c.config) {

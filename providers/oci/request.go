@@ -89,7 +89,7 @@ func (r *Registry) send(ctx context.Context, c *call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !r.refusesPass(resp, pass) {
+	if !r.refusesPass(ctx, resp, pass) {
 		return r.judge(c, resp)
 	}
 	again, ok, err := r.sign.renew(ctx, c.scopes, pass, resp.Header)
@@ -106,7 +106,7 @@ func (r *Registry) send(ctx context.Context, c *call) (*http.Response, error) {
 
 // refusesPass reports whether the registry itself does not take the pass, as
 // against what was asked with it. ECR says so of a token that is over by 403.
-func (r *Registry) refusesPass(resp *http.Response, p pass) bool {
+func (r *Registry) refusesPass(ctx context.Context, resp *http.Response, p pass) bool {
 	if !r.isOwn(resp.Request.URL) {
 		return false
 	}
@@ -114,6 +114,9 @@ func (r *Registry) refusesPass(resp *http.Response, p pass) bool {
 	case http.StatusUnauthorized:
 		return true
 	case http.StatusForbidden:
+		if p.direct.held != nil && resp.Request.Method == http.MethodHead {
+			return r.sign.over(ctx, p) // the answer cannot say why
+		}
 		return p.direct.held != nil && strings.Contains(strings.ToLower(peek(resp).message), "token has expired")
 	}
 	return false

@@ -141,6 +141,47 @@ func TestSignInIsRenewed(t *testing.T) {
 		}
 		c.wantFetched(t, 2)
 	})
+	t.Run("told by 403 to HEAD, which has no words", func(t *testing.T) {
+		c := newCloud(t)
+		load(t, c.s, "app", image("app"), "v1")
+		r := c.open(t)
+		var over atomic.Value
+		over.Store("")
+		c.s.Before(func(req *http.Request, _ registrytest.Class) *registrytest.Fault {
+			_, password, given := req.BasicAuth()
+			switch {
+			case given && password == over.Load():
+				return &registrytest.Fault{Status: 403, Code: "DENIED", Message: "Your authorization token has expired. Reauthenticate and try again."}
+			case given && strings.Contains(req.URL.Path, "/secret/"):
+				return &registrytest.Fault{Status: 403, Code: "DENIED", Message: "not you"}
+			}
+			return nil
+		})
+		for _, password := range []string{"", "s3cret1"} {
+			over.Store(password)
+			var all sync.WaitGroup
+			for range 20 {
+				all.Go(func() {
+					if _, err := r.Head(t.Context(), "app", "v1"); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+		}
+		c.wantFetched(t, 2)
+		for range 5 {
+			if _, err := r.Head(t.Context(), "secret", "v1"); providers.KindOf(err) != providers.Denied {
+				t.Errorf("what is denied for other reasons: %v", err)
+			}
+		}
+		c.wantFetched(t, 2)
+		over.Store("s3cret2")
+		if _, err := r.Whoami(t.Context()); err != nil {
+			t.Error(err)
+		}
+		c.wantFetched(t, 3)
+	})
 	t.Run("once for all", func(t *testing.T) {
 		c := newCloud(t)
 		load(t, c.s, "app", image("app"), "v1")

@@ -21,6 +21,17 @@ func (r *Registry) Whoami(ctx context.Context) (providers.Identity, error) {
 	if err != nil {
 		return providers.Identity{}, err
 	}
+	who, err := r.whoami(ctx, c)
+	if providers.KindOf(err) != providers.Denied || c.held == nil || !r.sign.keep.refused(c.held) {
+		return who, err
+	}
+	if c, err = r.sign.credential(ctx); err != nil { // its time was over
+		return providers.Identity{}, err
+	}
+	return r.whoami(ctx, c)
+}
+
+func (r *Registry) whoami(ctx context.Context, c shown) (providers.Identity, error) {
 	who := r.sign.who(c)
 	how, err := r.sign.challenge(ctx)
 	if err != nil {

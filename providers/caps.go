@@ -44,6 +44,7 @@ type Caps struct {
 	BulkDigests bool // Rows carry digests, so that no tag is asked for on its own
 	PushTimes   bool // Rows carry the time at which a digest was pushed
 	TagTimes    bool // Rows carry the time at which a tag was last moved
+	Subjects    bool // Rows carry the subject: a row without one refers to nothing
 
 	Mount              Tri           // mounts blobs from another repository of the host
 	MountNeedsManifest bool          // a layer can be mounted only once a manifest names it

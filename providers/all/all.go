@@ -28,7 +28,7 @@ type provider struct {
 
 var providersByName = map[string]provider{
 	"acr":    {open: openACR},
-	"ecr":    {open: openECR},
+	"ecr":    {open: openECR, pushTimes: true},
 	"gar":    {open: openGAR},
 	"layout": {open: openLayout},
 	"oci":    {open: openOCI},

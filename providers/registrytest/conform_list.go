@@ -116,15 +116,15 @@ func (c *conformer) list(prefix string) ([]string, error) {
 
 // stopEarly: whoever stops listening to a listing stops it.
 func (c *conformer) stopEarly() {
-	c.push("a", content.Image("x", nil), "v1", "v2", "v3")
-	c.push("b", content.Image("x", nil), "v1")
-	for range c.Rows(c.ctx, "a") {
+	c.push("one", content.Image("x", nil), "v1", "v2", "v3")
+	c.push("two", content.Image("x", nil), "v1")
+	for range c.Rows(c.ctx, "one") {
 		break
 	}
 	for range c.Repositories(c.ctx, "") {
 		break
 	}
-	if n := len(c.tags("a")); n != 3 {
+	if n := len(c.tags("one")); n != 3 {
 		c.Errorf("listed %d tags after a listing that was broken off, want 3", n)
 	}
 }

@@ -122,6 +122,9 @@ func (s *Server) Close() {
 // Identity at [Server.PodIdentityURL].
 func (s *Server) Endpoint() string { return s.url }
 
+// ControlPlane serves what Endpoint does, for clients without a socket.
+func (s *Server) ControlPlane() http.Handler { return http.HandlerFunc(s.serve) }
+
 // Account is the account's number, Region its region.
 func (s *Server) Account() string { return s.account }
 

@@ -42,7 +42,7 @@ var quotas = []providers.RateQuota{
 }
 
 func quota(name string, perSecond float64, ops ...string) providers.RateQuota {
-	return providers.RateQuota{Name: "rate of " + name + " requests", Ops: ops, N: perSecond, Per: time.Second,
+	return providers.RateQuota{Name: name, Ops: ops, N: perSecond, Per: time.Second,
 		Shared: "account and region", Source: "Amazon ECR service quotas", Date: "2026-11", Adjustable: true}
 }
 

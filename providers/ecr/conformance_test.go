@@ -44,6 +44,11 @@ func open(t *testing.T, s *ecrtest.Server, change ...func(*Options)) *Registry {
 			Retry: oci.Retry{Tries: 4, Min: time.Millisecond, Max: 5 * time.Millisecond}},
 		Identity: Identity{Region: s.Region()}, Endpoints: Endpoints{ECR: s.Endpoint(), STS: s.Endpoint()},
 	}
+	// Most tests are not about the rates, and emulators that have none are quick.
+	o.OCI.Quotas = map[string]providers.Rate{}
+	for _, q := range quotas {
+		o.OCI.Quotas[q.Name] = providers.Rate{N: 1e6, Per: time.Second}
+	}
 	for _, c := range change {
 		c(&o)
 	}

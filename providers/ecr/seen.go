@@ -26,6 +26,9 @@ func (r *Registry) observe(ctx context.Context, in middleware.DeserializeInput, 
 	middleware.DeserializeOutput, middleware.Metadata, error) {
 	op := operation(ctx)
 	ticket, err := r.Limiter().Begin(ctx)
+	if err == nil {
+		err = r.Quotas().Take(ctx, op, "")
+	}
 	if err != nil {
 		return middleware.DeserializeOutput{}, middleware.Metadata{}, err
 	}
@@ -39,6 +42,7 @@ func (r *Registry) observe(ctx context.Context, in middleware.DeserializeInput, 
 	switch {
 	case api != nil && codes[api.ErrorCode()] == providers.Throttled:
 		ticket.Throttled()
+		r.Quotas().Refused(op, "")
 	case q.Status > 0 && q.Status < 500:
 		ticket.Good()
 	}

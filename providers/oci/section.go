@@ -18,6 +18,8 @@ type section struct {
 	src       io.ReaderAt
 	from, end int64
 
+	portion int // bytes that are asked for at once
+
 	mu      sync.Mutex
 	at      int64
 	stopped bool
@@ -25,7 +27,7 @@ type section struct {
 }
 
 func newSection(src io.ReaderAt, from, end int64) *section {
-	return &section{src: src, from: from, end: end, at: from}
+	return &section{src: src, from: from, end: end, at: from, portion: firstPortion}
 }
 
 var errStopped = errors.New("the request has ended")
@@ -35,8 +37,27 @@ func (s *section) Read(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := s.src.ReadAt(p[:min(int64(len(p)), s.end-at)], at)
+	asked := time.Now()
+	n, err := s.src.ReadAt(p[:min(int64(len(p)), int64(s.portion), s.end-at)], at)
+	s.adapt(time.Since(asked))
 	return s.moved(n, err)
+}
+
+const (
+	firstPortion = 32 << 10
+	leastPortion = 4 << 10
+)
+
+// adapt asks for more at once from a source that is quick, and for less from one
+// that is slow: a host sees every portion as soon as it is there, before it thinks
+// that nothing comes any more.
+func (s *section) adapt(took time.Duration) {
+	switch {
+	case took < 50*time.Millisecond:
+		s.portion = min(2*s.portion, bodyBuffer)
+	case took > time.Second:
+		s.portion = max(s.portion/2, leastPortion)
+	}
 }
 
 func (s *section) position() (int64, error) {

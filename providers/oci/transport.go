@@ -55,7 +55,7 @@ func newTransport(o Options, dial dialFunc, proxy pickFunc, tls *tls.Config) *ht
 	http1.SetHTTP1(true)
 	return &http.Transport{
 		Proxy:               proxy,
-		DialContext:         dial,
+		DialContext:         dialBodies(dial),
 		TLSClientConfig:     tls,
 		TLSHandshakeTimeout: o.Timeouts.Dial,
 		Protocols:           &http1,

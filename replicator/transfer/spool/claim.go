@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -20,7 +21,8 @@ type Claim struct {
 	party string
 	stop  func() bool // of the context's AfterFunc
 
-	gone error // guarded by read.mu: why this claim alone may read no more
+	gone   error // guarded by read.mu: why this claim alone may read no more
+	passed int64 // the same: bytes that were taken, from the start
 }
 
 // Claim joins the read of desc, or starts it from src. It returns at once; the
@@ -88,10 +90,19 @@ func (c *Claim) ReadAt(p []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	end := min(off+int64(len(p)), size)
-	if err := c.wait(func(r *read) bool { return r.avail >= end }); err != nil {
+	window, err := c.await(off, end)
+	if err != nil {
 		return 0, err
 	}
-	n, err := c.read.at.ReadAt(p[:end-off], off)
+	n := 0
+	if window != nil {
+		n = window.readAt(p[:end-off], off)
+	}
+	if off+int64(n) < end {
+		var more int
+		more, err = c.read.at.ReadAt(p[n:end-off], off+int64(n))
+		n += more
+	}
 	switch {
 	case int64(n) < end-off && c.Err() != nil:
 		return n, c.Err() // the file was closed under us
@@ -101,6 +112,19 @@ func (c *Claim) ReadAt(p []byte, off int64) (int, error) {
 		return n, io.EOF
 	}
 	return n, nil
+}
+
+// await waits until the bytes before end are there. Those before off are done with.
+func (c *Claim) await(off, end int64) (*window, error) {
+	r := c.read
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c.passed = max(c.passed, off)
+	err := c.waitLocked(func(r *read) bool {
+		r.wanted = min(r.wanted, end)
+		return r.avail >= end
+	})
+	return r.window, err
 }
 
 // Source is what the read takes its bytes from: that of the claim which started it.
@@ -139,9 +163,13 @@ func (c *Claim) leave(err error) {
 }
 
 func (c *Claim) wait(ok func(*read) bool) error {
+	c.read.mu.Lock()
+	defer c.read.mu.Unlock()
+	return c.waitLocked(ok)
+}
+
+func (c *Claim) waitLocked(ok func(*read) bool) error {
 	r := c.read
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for {
 		switch {
 		case c.gone != nil:
@@ -174,6 +202,9 @@ type read struct {
 	done  bool
 	avail int64 // bytes that claims may see
 	err   error
+
+	wanted int64   // the least number of bytes that a claim waits for
+	window *window // the newest bytes, nil for none
 }
 
 func (r *read) fail(err error) {
@@ -202,7 +233,10 @@ func (r *read) grown(n int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.avail = max(r.avail, min(n, r.size-holdBack))
-	r.cond.Broadcast()
+	if r.avail >= r.wanted {
+		r.wanted = math.MaxInt64 // those who go on waiting say so again
+		r.cond.Broadcast()
+	}
 }
 
 func (r *read) finish() {

@@ -18,4 +18,8 @@
 // On disk a digest is one file, "sha256-<hex>", with ".part" until it is
 // verified. Nothing that an earlier process left is trusted: it is hashed again
 // before its first use, and a part is then read on from where it ends.
+//
+// What a read brings is in the file before the next one, so that a process that is
+// killed has lost nothing; the newest bytes are in memory too (window.go), for who
+// follows closely. What every claim has taken leaves the page cache early (cache.go).
 package spool

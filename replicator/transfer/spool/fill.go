@@ -125,16 +125,22 @@ func (s *Spool) trust(e *entry, r *read, to sink, h hash.Hash, buf []byte) error
 	return nil
 }
 
-// pull reads the rest of e from its source and checks size and digest.
+// pull reads the rest of e from its source and checks size and digest. What a read
+// brings is in the file before the next one: a process that is killed loses nothing
+// that it had.
 func (s *Spool) pull(ctx context.Context, e *entry, r *read, to sink, h hash.Hash, buf []byte) error {
 	body, err := r.src.Open(ctx, e.have)
 	if err != nil {
 		return cause(ctx, err)
 	}
 	defer body.Close()
+	window, cache := s.openWindow(e, r), s.newCache(e, r, to)
 	r.start(to)
 	r.grown(e.have)
 	for e.have < e.size {
+		if window != nil {
+			buf = window.room(e.have)
+		}
 		n, err := body.Read(buf[:min(int64(len(buf)), e.size-e.have)])
 		h.Write(buf[:n])
 		if _, err := to.WriteAt(buf[:n], e.have); err != nil {
@@ -142,6 +148,7 @@ func (s *Spool) pull(ctx context.Context, e *entry, r *read, to sink, h hash.Has
 		}
 		e.have += int64(n)
 		r.grown(e.have)
+		cache.grown(e.have)
 		if err == io.EOF {
 			break
 		}
@@ -198,6 +205,7 @@ func (s *Spool) settle(e *entry, r *read, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unqueue(e)
+	s.closeWindow(r)
 	r.settled = true
 	if err == nil {
 		r.finish()

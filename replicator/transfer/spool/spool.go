@@ -80,6 +80,7 @@ type Spool struct {
 	closed  bool
 	disk    int64 // bytes reserved on disk
 	memory  int64 // bytes held in memory
+	windows int   // that are open
 	entries map[v1.Hash]*entry
 	idle    *list.List // entries on disk that nobody claims, least recently used first
 	small   *list.List // the same in memory

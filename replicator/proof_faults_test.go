@@ -28,7 +28,7 @@ func (s *trial) drawFaults() []fault {
 	kinds := []func(*rand.Rand, *trial) fault{
 		throttled, throttledFor, unavailable, resetAnswer, resetUpload, cutAnswer, wrongLength, flipped,
 		stalled, stalledUpload, lostAnswer, expired, moved, ghosts, damaged, readOnly, forgotten, webPage, full,
-		pretended, unstored, disagreeing, misnamed, circle, endless, packed, dripping, strangers, meddled,
+		pretended, unstored, disagreeing, misnamed, circle, endless, zipped, dripping, strangers, meddled,
 	}
 	r.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
 	var list []fault

@@ -45,7 +45,7 @@ func endless(r *rand.Rand, _ *trial) fault {
 		registrytest.Tags, registrytest.ManifestGet, registrytest.BlobGet, registrytest.Referrers)
 }
 
-func packed(r *rand.Rand, _ *trial) fault {
+func zipped(r *rand.Rand, _ *trial) fault {
 	return at("gzip unasked", anySide(r), 0.15, 6, 0, registrytest.Fault{Break: registrytest.Gzip},
 		registrytest.Tags, registrytest.ManifestGet, registrytest.BlobGet, registrytest.Referrers)
 }

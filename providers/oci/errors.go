@@ -26,6 +26,7 @@ var (
 
 const (
 	hintTrust = "if that host is yours, list it in the registry's trustHosts; no credential is sent to it either way"
+	hintSlow  = "the host, or something on the way to it, is stuck: look there if it goes on"
 	hintHost  = "check that host is a container registry and not its web console"
 )
 
@@ -113,6 +114,9 @@ func (r *Registry) transportError(c *call, err error) error {
 func reachability(err error) (kind providers.Kind, hint string, stop bool) {
 	if errors.Is(err, errRefused) {
 		return providers.Invalid, hintTrust, true
+	}
+	if errors.Is(err, errSilent) || errors.Is(err, errStalled) || errors.Is(err, errSlow) {
+		return providers.Unavailable, hintSlow, false
 	}
 	if hint := tlsHint(err); hint != "" {
 		return providers.Unavailable, hint, true

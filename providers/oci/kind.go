@@ -44,6 +44,7 @@ const (
 	hintTLS       = "the host speaks TLS: remove plainHTTP"
 	hintSignIn    = "check the credentials of this registry; they were refused"
 	hintDenied    = "grant the identity of this registry the permission, or use another identity"
+	hintLacks     = "the registry lacks what was sent to it: run transship check, and look at the registry's storage if it goes on"
 	hintPush      = "grant the identity of this registry push, or use another identity"
 )
 
@@ -168,6 +169,8 @@ func advice(op string, kind providers.Kind, a answer) string {
 		return hintDenied
 	case providers.Quota:
 		return hintQuota
+	case providers.Incomplete:
+		return hintLacks
 	case providers.Conflict:
 		return hintImmutable
 	case providers.NotFound:

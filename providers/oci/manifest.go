@@ -109,7 +109,7 @@ func (r *Registry) Manifest(ctx context.Context, repo, ref string) (m providers.
 // bodyError is the error of reading an answer's body, nil if err is.
 func (r *Registry) bodyError(c *call, err error) error {
 	if err == errTooLong {
-		return r.fail(c, providers.Invalid, err, "")
+		return r.fail(c, providers.Invalid, err, hintHost)
 	}
 	return err
 }

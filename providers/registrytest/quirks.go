@@ -116,6 +116,8 @@ type Manifests struct {
 	// SparseIndex accepts an index some of whose children are missing; Quay,
 	// distribution with validation off.
 	SparseIndex bool
+	// Lax accepts a manifest whose blobs are missing.
+	Lax bool
 	// Schema1 accepts Docker schema 1 manifests: ECR, Quay.
 	Schema1 bool
 	// RefuseTypes are manifest media types that are refused with 405.

@@ -22,8 +22,11 @@ type referring struct {
 	lost   int // of the list, those that the target cannot list
 }
 
-// A referral is one manifest that is said to refer to another.
-type referral struct{ digest, subject v1.Hash }
+// A referral is one manifest that is said to refer to another, by a tag or a list.
+type referral struct {
+	digest, subject v1.Hash
+	tag             string
+}
 
 // An entry is one manifest that refers to subject.
 type entry struct {
@@ -89,7 +92,7 @@ func (r *referring) about(subject v1.Hash, ask bool, depth int) *trouble {
 			hint: "delete those that are not needed at the source, or switch referrers off in the rule"}
 	}
 	for _, e := range list {
-		one := referral{e.Digest, subject}
+		one := referral{e.Digest, subject, e.tag}
 		if r.seen[one] || e.Digest == r.root {
 			continue
 		}

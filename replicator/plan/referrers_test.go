@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -163,5 +164,24 @@ func TestReferrersWithoutEnd(t *testing.T) {
 	p := Diff(f)
 	if len(p.Images) != 0 || len(p.Kept) != 1 || p.Kept[0].Kind != LeftFailed || p.Kept[0].Hint == "" {
 		t.Errorf("got %s, kept %+v", w.steps(p), p.Kept)
+	}
+}
+
+// A signature that the API lists and cosign's tag names gets its tag too.
+func TestListedAndTagged(t *testing.T) {
+	w := newWorld(t, "v1=m1(c1) m1.sig=g1(e b)", "")
+	f := w.facts()
+	src := f.Sources[Place{"src", "app"}]
+	for digest, m := range src.Manifests {
+		if m.ArtifactType == "" && len(m.Blobs()) == 2 {
+			for subject := range src.Referrers {
+				if subject != digest {
+					src.Referrers[subject] = append(src.Referrers[subject], v1.Descriptor{Digest: digest, MediaType: m.MediaType})
+				}
+			}
+		}
+	}
+	if got := w.steps(Diff(f)); !strings.Contains(got, "as m1.sig") {
+		t.Errorf("got %s", got)
 	}
 }

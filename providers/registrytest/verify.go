@@ -20,16 +20,17 @@ import (
 // every blob, with the size that its descriptor says. It returns all that is
 // wrong, joined; foreign layers may be missing.
 func (s *Server) Verify(repo, ref string) error {
-	v := verifier{s: s, repo: repo, seen: map[string]bool{}}
+	v := s.verifier(repo, sums{})
 	v.manifest(ref, 0)
 	return errors.Join(v.wrong...)
 }
 
-// VerifyAll verifies every tag of every repository.
+// VerifyAll verifies every tag of every repository. Each blob is hashed once.
 func (s *Server) VerifyAll() error {
 	var wrong []error
+	hashed := sums{}
 	for _, repo := range s.Repositories() {
-		v := verifier{s: s, repo: repo, seen: map[string]bool{}}
+		v := s.verifier(repo, hashed)
 		for _, tag := range slices.Sorted(maps.Keys(s.Tags(repo))) {
 			v.manifest(tag, 0)
 		}
@@ -38,12 +39,34 @@ func (s *Server) VerifyAll() error {
 	return errors.Join(wrong...)
 }
 
-// A verifier walks what is below a reference, each digest once.
+// A verifier walks what is below references of one repository, each digest once.
 type verifier struct {
-	s     *Server
-	repo  string
-	seen  map[string]bool
-	wrong []error
+	s      *Server
+	repo   string
+	seen   map[string]bool
+	hashed sums
+	wrong  []error
+}
+
+func (s *Server) verifier(repo string, hashed sums) *verifier {
+	return &verifier{s: s, repo: repo, seen: map[string]bool{}, hashed: hashed}
+}
+
+// sums are the digests of what was hashed, by the digest under which it is kept:
+// the repositories of a server share the bytes.
+type sums map[string]string
+
+// of hashes what is stored under digest, unless it was before.
+func (h sums) of(digest string, stored data) (string, error) {
+	if got, ok := h[digest]; ok {
+		return got, nil
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(stored, 0, stored.Size())); err != nil {
+		return "", err
+	}
+	h[digest] = "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	return h[digest], nil
 }
 
 func (v *verifier) fail(format string, args ...any) {
@@ -104,11 +127,10 @@ func (v *verifier) blob(d v1.Descriptor) {
 	if d.Size >= 0 && stored.Size() != d.Size {
 		v.fail("blob %s has %d bytes, its descriptor says %d", digest, stored.Size(), d.Size)
 	}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(stored, 0, stored.Size())); err != nil {
+	got, err := v.hashed.of(digest, stored)
+	if err != nil {
 		v.fail("blob %s: %v", digest, err)
-	}
-	if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); got != digest {
+	} else if got != digest {
 		v.fail("blob %s has bytes of %s", digest, got)
 	}
 }
@@ -118,29 +140,32 @@ func (v *verifier) blob(d v1.Descriptor) {
 // to its name at the target, nil is the same name; "" leaves it out.
 func Equal(source, target *Server, rename func(repo string) string) error {
 	var wrong []error
+	hashed := sums{}
 	for _, repo := range source.Repositories() {
 		to := repo
 		if rename != nil {
 			to = rename(repo)
 		}
 		if to != "" {
-			wrong = append(wrong, equalRepo(source, target, repo, to))
+			wrong = append(wrong, equalRepo(source, target, repo, to, hashed))
 		}
 	}
 	return errors.Join(wrong...)
 }
 
-func equalRepo(source, target *Server, repo, to string) error {
+func equalRepo(source, target *Server, repo, to string, hashed sums) error {
 	var wrong []error
+	v := target.verifier(to, hashed)
 	there := target.Tags(to)
 	for tag, digest := range source.Tags(repo) {
 		if there[tag] != digest {
 			wrong = append(wrong, fmt.Errorf("%s/%s:%s is %s, the source has %s", target.Host(), to, tag, there[tag], digest))
 			continue
 		}
-		wrong = append(wrong, target.Verify(to, tag), sameReferrers(source, target, repo, to, digest.String(), 0))
+		v.manifest(tag, 0)
+		wrong = append(wrong, sameReferrers(source, target, repo, to, digest.String(), 0))
 	}
-	return errors.Join(wrong...)
+	return errors.Join(append(wrong, v.wrong...)...)
 }
 
 // sameReferrers verifies that the target lists what the source lists, also of

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/transship/transship/cmd/internal/app"
@@ -136,6 +138,52 @@ func TestTimeout(t *testing.T) {
 	if got := result(x); !strings.HasPrefix(got, "timed out: 110 of 110 tags missing") {
 		t.Errorf("it is %q", got)
 	}
+}
+
+// A bench that is interrupted ends the tool that runs, leaves nothing behind, and
+// prints what it had measured.
+func TestInterrupted(t *testing.T) {
+	peers, temp := t.TempDir(), t.TempDir()
+	started := pipe(t)
+	script(t, peers, "crane", "exit 0")
+	script(t, peers, "regsync", `[ "$1" = version ] || { /bin/sleep 1000 & echo $! > "`+started+`"; wait; }`)
+	t.Setenv("TMPDIR", temp)
+	t.Setenv("PATH", "")
+	ctx, cancel := context.WithCancel(t.Context())
+	child := make(chan string, 1)
+	go func() {
+		raw, _ := os.ReadFile(started) // once the tool writes
+		child <- strings.TrimSpace(string(raw))
+		cancel()
+	}()
+	file := filepath.Join(peers, "before.json")
+	var out, errs bytes.Buffer
+	args := []string{"--scale", "0.001", "--runs", "1", "--peers", peers, "--output", file}
+	if code := run(ctx, append(args, "--tool", "crane", "--scenario", "first"), &out, &errs); code != exitDone {
+		t.Fatalf("exit code %d\n%s", code, &errs)
+	}
+	out.Reset()
+	code := run(ctx, append(args, "--from", file, "--tool", "regsync", "--scenario", "shared"), &out, &errs)
+	if code != exitFailed || !strings.Contains(errs.String(), "interrupted") {
+		t.Errorf("exit code %d\n%s", code, &errs)
+	}
+	if !strings.Contains(out.String(), "110 of 110 tags missing") {
+		t.Errorf("what was measured is not printed:\n%s", &out)
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+	if stat, gone := os.ReadFile("/proc/" + <-child + "/stat"); gone == nil && !bytes.Contains(stat, []byte(") Z ")) {
+		t.Errorf("what the tool had started still runs: %s", stat)
+	}
+}
+
+// pipe makes a named pipe: who reads it waits for who writes.
+func pipe(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "pipe")
+	must(t, syscall.Mkfifo(name, 0o600))
+	return name
 }
 
 // What was measured before is printed without measuring again, and merged.

@@ -7,10 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// A grid is a table before it is text or Markdown. The first column is set to the
-// left, and so are the last ones; all between are figures, set to the right.
+// A grid is a table before it is text or Markdown. The first columns hold names and
+// the last ones words, which are set to the left; all between are figures, set to
+// the right.
 type grid struct {
 	head  []string
+	names int // how many of the first columns hold names
 	words int // how many of the last columns hold words
 	rows  [][]string
 }
@@ -18,7 +20,7 @@ type grid struct {
 func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
 
 // figure reports whether a column holds figures.
-func (g grid) figure(column int) bool { return column > 0 && column < len(g.head)-g.words }
+func (g grid) figure(column int) bool { return column >= g.names && column < len(g.head)-g.words }
 
 // text prints the grid with its columns under each other.
 func (g grid) text(w io.Writer) {

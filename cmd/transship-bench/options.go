@@ -185,13 +185,13 @@ func toolNames() (names []string) {
 
 // printList prints what there is to choose from.
 func printList(w io.Writer) {
-	g := grid{words: 1, head: []string{"scenario", "what"}}
+	g := grid{names: 1, words: 1, head: []string{"scenario", "what"}}
 	for _, s := range scenarios(1, 1) {
 		g.add(s.name, s.about)
 	}
 	g.text(w)
 	fmt.Fprintln(w)
-	g = grid{words: 1, head: []string{"tool", "how it is run"}}
+	g = grid{names: 1, words: 1, head: []string{"tool", "how it is run"}}
 	for _, t := range knownTools() {
 		g.add(t.name, t.about)
 	}

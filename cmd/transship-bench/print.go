@@ -69,7 +69,7 @@ func shapeText(o outcome) string {
 }
 
 func toolsTable(r report) grid {
-	g := grid{words: 2, head: []string{"tool", "version", "how"}}
+	g := grid{names: 1, words: 2, head: []string{"tool", "version", "how"}}
 	for _, t := range r.Tools {
 		version := t.Version
 		if t.Missing != "" {

@@ -55,17 +55,12 @@ func TestSideBySide(t *testing.T) {
 // Whoever ends the context ends the processes and what they started, and gets
 // what they took.
 func TestKilled(t *testing.T) {
-	dir := t.TempDir()
+	started := pipe(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	c := command{path: "/bin/sh", args: []string{"-c", `mkfifo pipe; (echo x > pipe; exec sleep 1000) & cat pipe > started; wait`},
-		dir: dir, env: []string{"PATH=" + os.Getenv("PATH")}}
+	c := command{path: "/bin/sh", args: []string{"-c", `sleep 1000 & echo x > "$0"; wait`, started}, env: []string{"PATH=" + os.Getenv("PATH")}}
 	go func() {
-		for {
-			if _, err := os.Stat(filepath.Join(dir, "started")); err == nil {
-				cancel()
-				return
-			}
-		}
+		_, _ = os.ReadFile(started) // once the process writes
+		cancel()
 	}()
 	u, err := runBatches(ctx, []batch{{1, []command{c, c}}})
 	if err != nil || u.Exit != killed {

@@ -9,7 +9,7 @@ import (
 
 // figuresTable is a line for the minimum and one for each tool.
 func figuresTable(o outcome) grid {
-	g := grid{words: 1, head: []string{
+	g := grid{names: 1, words: 1, head: []string{
 		"tool", "runs", "wall s", "CPU s", "peak MiB",
 		"source req", "source bytes", "conn", "target req", "target bytes", "conn",
 		"ping", "token", "redirect", "exit", "result",
@@ -69,7 +69,7 @@ func result(r row) string {
 
 // classTable is a line for each class of requests at each side.
 func classTable(o outcome) grid {
-	g := grid{head: []string{"requests", "minimum"}}
+	g := grid{names: 1, head: []string{"requests", "minimum"}}
 	var measured []sample
 	for _, r := range o.Rows {
 		if r.measured() {
@@ -100,7 +100,7 @@ func classTable(o outcome) grid {
 
 // barsTable is a line for each bar.
 func barsTable(r report) grid {
-	g := grid{words: 1, head: []string{"scenario", "what", "bar", "transship", "verdict"}}
+	g := grid{names: 2, words: 1, head: []string{"scenario", "what", "bar", "transship", "verdict"}}
 	for _, j := range judgements(r) {
 		g.add(j.Scenario, j.What, j.Limit, j.Figure, j.Verdict)
 	}
@@ -109,7 +109,7 @@ func barsTable(r report) grid {
 
 // summaryTable is a line for each scenario and a column for each tool.
 func summaryTable(r report) grid {
-	g := grid{head: []string{"work"}}
+	g := grid{names: 1, head: []string{"work"}}
 	for _, t := range r.Tools {
 		g.head = append(g.head, t.Name)
 	}

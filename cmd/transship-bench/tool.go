@@ -124,5 +124,7 @@ func versionOf(t tool) string {
 		return "version unknown"
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	return strings.TrimPrefix(line, t.name+" version ")
+	version := strings.TrimPrefix(strings.TrimPrefix(line, t.name+" "), "version ")
+	version, _, _ = strings.Cut(version, " ")
+	return version
 }

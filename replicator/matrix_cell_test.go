@@ -23,6 +23,7 @@ import (
 	"github.com/transship/transship/providers/registrytest/content"
 	"github.com/transship/transship/replicator"
 	"github.com/transship/transship/replicator/plan"
+	"github.com/transship/transship/state"
 	"github.com/transship/transship/state/sqlite"
 )
 
@@ -33,9 +34,9 @@ func TestMatrix(t *testing.T) {
 	for _, a := range abilities {
 		t.Run(a.name, func(t *testing.T) {
 			t.Parallel()
-			source, target := serve(t, a.source), serve(t, a.target)
+			source, target, forgetful := serve(t, a.source), serve(t, a.target), openStore(t)
 			for _, f := range features {
-				c := &cell{ability: a, feature: f, source: source, target: target}
+				c := &cell{ability: a, feature: f, source: source, target: target, forgetful: forgetful}
 				c.fixture = fixture{t: t, a: a, s: source, repo: strings.NewReplacer(" ", "-", "'", "", ",", "").Replace(strings.ToLower(f.name)),
 					tags: map[string]v1.Hash{}, manifests: map[v1.Hash]*content.Manifest{}, refers: map[v1.Hash][]*content.Manifest{}}
 				f.load(&c.fixture)
@@ -162,46 +163,38 @@ type cell struct {
 	feature
 	fixture
 	source, target *registrytest.Server
+	forgetful      state.Store // knows nothing of this cell
 }
 
 func (c *cell) test(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	want := c.ability.outcomeOf(c.feature)
-	first := c.pass(t, dir, 0)
-	second := c.pass(t, dir, 0)
-	late := c.pass(t, dir, 25*time.Hour)
-	forgot := c.pass(t, t.TempDir(), 0)
-	switch want.kind {
-	case "whole":
-		for i, p := range []pass{first, second, late, forgot} {
-			p.fine(t, i)
-			if i > 0 && p.writes > 0 {
-				t.Errorf("pass %d writes %d times", i+1, p.writes)
-			}
-		}
-		if second.reads+second.gets > 0 {
-			t.Errorf("a second pass reads %d manifests of the source, and asks the target %d times", second.gets, second.reads)
-		}
+	want, p := c.ability.outcomeOf(c.feature), c.start(t, openStore(t))
+	first, second := p.pass(t, 0), p.pass(t, 0)
+	if want == whole {
+		c.stays(t, first, second, p.pass(t, 25*time.Hour), c.start(t, c.forgetful).pass(t, 0))
 		c.verify(t)
-	case "tried":
-		first.tells(t, want.says)
-		second.tells(t, want.says)
-		c.nothing(t)
-		if first.writes == 0 || second.writes > 0 {
-			t.Errorf("it was tried with %d writes, and then again with %d", first.writes, second.writes)
+		return
+	}
+	first.tells(t, want.says)
+	second.tells(t, want.says)
+	c.nothing(t)
+	if want.kind == "tried" && (first.writes == 0 || second.writes > 0) || want.kind == "refused" && first.writes+second.writes > 0 {
+		t.Errorf("what is %s was tried with %d writes, and then with %d", want.kind, first.writes, second.writes)
+	}
+}
+
+// stays fails the test unless the first pass has done it all, and later ones do
+// nothing: not a second one, nor one a day later, nor one that remembers nothing.
+func (c *cell) stays(t *testing.T, passes ...pass) {
+	t.Helper()
+	for i, p := range passes {
+		p.fine(t, i)
+		if i > 0 && p.writes > 0 {
+			t.Errorf("pass %d writes %d times", i+1, p.writes)
 		}
-	case "refused":
-		first.tells(t, want.says)
-		second.tells(t, want.says)
-		c.nothing(t)
-		if first.writes+second.writes > 0 {
-			t.Errorf("%d writes of what is refused", first.writes+second.writes)
-		}
-	case "failed":
-		first.tells(t, want.says)
-		second.tells(t, want.says)
-		c.nothing(t)
+	}
+	if second := passes[1]; second.reads+second.gets > 0 {
+		t.Errorf("a second pass reads %d manifests of the source, and asks the target %d times", second.gets, second.reads)
 	}
 }
 
@@ -213,15 +206,35 @@ type pass struct {
 	kept                string
 }
 
-// pass is one pass by a process over the folder, whose clock is ahead.
-func (c *cell) pass(t *testing.T, dir string, ahead time.Duration) pass {
+// A mover is a process that moves one cell's content.
+type mover struct {
+	*replicator.Engine
+	c     *cell
+	set   *policy.Set
+	regs  map[string]*counting
+	ahead time.Duration // of its clock
+}
+
+func must(t *testing.T, err error) {
 	t.Helper()
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
+	if err != nil {
+		t.Fatal(err)
 	}
+}
+
+func openStore(t *testing.T) state.Store {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "state.db")
+	must(t, os.WriteFile(path, freshState(), 0o600))
+	store, err := sqlite.Open(context.Background(), path, sqlite.Options{})
+	must(t, err)
+	t.Cleanup(func() { store.Close() })
+	return store
+}
+
+// start begins a process with what store remembers.
+func (c *cell) start(t *testing.T, store state.Store) *mover {
+	t.Helper()
 	set, err := policy.Parse("test.yaml", fmt.Appendf(nil, `
 registries:
   src: {host: %q, plainHTTP: true, provider: oci}
@@ -231,43 +244,47 @@ rules:
     from: {registry: src, repositories: {include: [%q]}}
     to: [{registry: one}]
 %s`, c.source.Host(), c.target.Host(), c.says, c.repo, c.rule))
-	must(err)
-	path := filepath.Join(dir, "state.db")
-	if _, err := os.Stat(path); err != nil {
-		must(os.WriteFile(path, freshState(), 0o600))
+	must(t, err)
+	m := &mover{c: c, set: set, regs: map[string]*counting{"src": c.client(t, set, "src", c.source), "one": c.client(t, set, "one", c.target)}}
+	o := replicator.Options{Policy: set, State: store, Now: func() time.Time { return time.Now().Add(m.ahead) },
+		Registries: func(name string) (providers.Registry, error) { return m.regs[name], nil }}
+	o.Transfer.SpoolDir, o.Transfer.SpoolBytes = t.TempDir(), 1<<20
+	m.Engine, err = replicator.New(o)
+	must(t, err)
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+func (c *cell) client(t *testing.T, set *policy.Set, name string, s *registrytest.Server) *counting {
+	t.Helper()
+	abilities := map[string]providers.Tri{}
+	for key, is := range set.Registries[name].Capabilities {
+		var tri providers.Tri
+		must(t, tri.UnmarshalText([]byte(is)))
+		abilities[key] = tri
 	}
-	store, err := sqlite.Open(t.Context(), path, sqlite.Options{})
-	must(err)
-	defer store.Close()
-	regs := map[string]*counting{}
-	for name, s := range map[string]*registrytest.Server{"src": c.source, "one": c.target} {
-		abilities := map[string]providers.Tri{}
-		for key, is := range set.Registries[name].Capabilities {
-			var tri providers.Tri
-			must(tri.UnmarshalText([]byte(is)))
-			abilities[key] = tri
-		}
-		client, err := oci.New(oci.Options{Host: s.Host(), PlainHTTP: true, Push: name == "one", Caps: providers.Caps{}.Override(abilities),
-			Retry: oci.Retry{Tries: 2, Min: time.Millisecond, Max: time.Millisecond}})
-		must(err)
-		defer client.Close()
-		regs[name] = &counting{Registry: client}
-	}
-	o := replicator.Options{Policy: set, State: store, Now: func() time.Time { return time.Now().Add(ahead) },
-		Registries: func(name string) (providers.Registry, error) { return regs[name], nil }}
-	o.Transfer.SpoolDir, o.Transfer.SpoolBytes = filepath.Join(dir, "spool"), 1<<20
-	e, err := replicator.New(o)
-	must(err)
-	defer e.Close()
-	jobs, problems, err := e.Expand(t.Context(), set.Rules, nil)
-	must(err)
+	client, err := oci.New(oci.Options{Host: s.Host(), PlainHTTP: true, Push: name == "one", Caps: providers.Caps{}.Override(abilities),
+		Retry: oci.Retry{Tries: 2, Min: time.Millisecond, Max: time.Millisecond}})
+	must(t, err)
+	t.Cleanup(func() { client.Close() })
+	return &counting{Registry: client}
+}
+
+// pass is one pass, at a time so far ahead.
+func (m *mover) pass(t *testing.T, ahead time.Duration) pass {
+	t.Helper()
+	m.ahead = ahead
+	to, from := m.regs["one"], m.regs["src"]
+	writes, reads, gets := to.writes.Load(), to.reads.Load(), from.gets.Load()
+	jobs, problems, err := m.Expand(t.Context(), m.set.Rules, nil)
+	must(t, err)
 	if len(jobs) != 1 || len(problems) > 0 {
 		t.Fatalf("jobs %v, problems %v", jobs, problems)
 	}
-	r, err := e.Run(t.Context(), jobs[0])
-	must(err)
-	return pass{Plan: r.Plans[0], failures: r.Failures, kept: c.kept,
-		writes: regs["one"].writes.Load(), reads: regs["one"].reads.Load(), gets: regs["src"].gets.Load()}
+	r, err := m.Run(t.Context(), jobs[0])
+	must(t, err)
+	return pass{Plan: r.Plans[0], failures: r.Failures, kept: m.c.kept,
+		writes: to.writes.Load() - writes, reads: to.reads.Load() - reads, gets: from.gets.Load() - gets}
 }
 
 // fine fails the test unless p has done all it had to, and told what it has to.

@@ -18,6 +18,8 @@ var (
 	registrySource string
 	//go:embed rule.go
 	ruleSource string
+	//go:embed cloud.go
+	cloudSource string
 )
 
 // comments are the doc comments of the policy's types and their fields, by Type
@@ -26,7 +28,7 @@ type comments map[string]string
 
 func readComments() (comments, error) {
 	all := comments{}
-	for _, source := range []string{setSource, registrySource, ruleSource} {
+	for _, source := range []string{setSource, registrySource, ruleSource, cloudSource} {
 		file, err := parser.ParseFile(token.NewFileSet(), "", source, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return nil, fmt.Errorf("read the policy's comments: %w", err)

@@ -11,17 +11,18 @@ type Registry struct {
 	// The host, as in registry.example.com or registry.lab:5000, or its URL.
 	// Every registry but a layout has one.
 	Host string `json:"host,omitempty" policy:"host"`
-	// What kind of registry it is: oci (any registry that follows the OCI
-	// distribution spec) or layout (OCI image layouts on disk). Default: inferred
-	// from the host.
+	// What kind of registry it is: ecr (Amazon ECR), gar (Google Artifact Registry
+	// and its gcr.io hosts), acr (Azure Container Registry), oci (any registry that
+	// follows the OCI distribution spec) or layout (OCI image layouts on disk).
+	// Default: inferred from the host.
 	Provider string `json:"provider,omitempty" policy:"provider"`
 	// The folder of a layout; each repository is a folder below it. Like all paths
 	// here, it is relative to the folder in which transship runs.
 	Path string `json:"path,omitempty"`
 	// Speak http instead of https. Needed for an http:// host.
 	PlainHTTP bool `json:"plainHTTP,omitempty"`
-	// Who we are. Default: the docker configuration and its credential helpers,
-	// then anonymous.
+	// Who we are. Default: at ecr, gar and acr the cloud's own chain; elsewhere the
+	// docker configuration and its credential helpers, then anonymous.
 	Auth Auth `json:"auth,omitzero"`
 	// A PEM file with the certificate authorities to trust besides the system's.
 	CAFile string `json:"caFile,omitempty"`
@@ -40,6 +41,8 @@ type Registry struct {
 	TrustHosts []string `json:"trustHosts,omitempty" policy:"host"`
 	// Upper bounds on what is asked of the registry.
 	Limits Limits `json:"limits,omitzero"`
+	// How repositories are made that a push needs, where pushing does not make them.
+	Create Create `json:"create,omitzero"`
 	// USD per GB (1,000,000,000 bytes) for reading from where transship runs.
 	// Sources with a lower price are read first, and plans show the sum.
 	EgressPrice float64 `json:"egressPrice,omitempty" jsonschema:"minimum=0"`
@@ -49,8 +52,8 @@ type Registry struct {
 	Capabilities map[string]Ability `json:"capabilities,omitempty"`
 }
 
-// Credentials: one of username and password, token, identityToken, dockerConfig
-// or anonymous. Values may hold ${VARIABLES} of the environment ($${ is a
+// Credentials: one of username and password, token, identityToken, dockerConfig,
+// anonymous, or a cloud's own sign-in: aws, gcp or azure. Values may hold ${VARIABLES} of the environment ($${ is a
 // literal ${), or be file:/path, whose content is read at each use.
 type Auth struct {
 	// The user name that goes with password.
@@ -67,6 +70,12 @@ type Auth struct {
 	DockerConfig DockerConfig `json:"dockerConfig,omitempty"`
 	// Send no credentials, even if the docker configuration has some.
 	Anonymous bool `json:"anonymous,omitempty"`
+	// AWS's own sign-in, at ecr.
+	AWS *AWSAuth `json:"aws,omitempty"`
+	// Google Cloud's own sign-in, at gar.
+	GCP *GCPAuth `json:"gcp,omitempty"`
+	// Azure's own sign-in, at acr.
+	Azure *AzureAuth `json:"azure,omitempty"`
 }
 
 // Limits of one registry. What is not given adapts to what the registry takes.
@@ -77,6 +86,10 @@ type Limits struct {
 	Bytes ByteRate `json:"bytes,omitempty"`
 	// The most requests in flight. Default: 32.
 	Width int `json:"width,omitempty" jsonschema:"minimum=0,maximum=256"`
+	// Quotas that were raised, or that others leave us less of, by the names that
+	// transship providers shows, such as "PutImage": 50/s. Default: 80 % of what the
+	// cloud publishes, and more while nothing is refused.
+	Quotas map[string]Rate `json:"quotas,omitempty"`
 }
 
 // DockerConfig is the path of a docker configuration file, or "true" for the

@@ -119,6 +119,10 @@ func notations(s *jsonschema.Schema, t reflect.Type) {
 			target.Enum = anys(Providers())
 		case "url":
 			target.Pattern = `^https?://`
+		case "awsRegion":
+			target.Pattern = region.String()
+		case "roleARN":
+			target.Pattern = `^arn:aws[a-z-]*:iam::[0-9]{12}:role/`
 		}
 		if keyOf(f) == "capabilities" {
 			property.PropertyNames = &jsonschema.Schema{Enum: anys(Abilities())}
@@ -185,6 +189,14 @@ func notationName(notation string) string {
 		return "cron line"
 	case "url":
 		return "URL"
+	case "awsRegion":
+		return "region"
+	case "roleARN":
+		return "ARN"
+	case "sessionName":
+		return "text"
+	case "serviceAccount":
+		return "address"
 	case "repositoryTemplate", "tagTemplate":
 		return "template"
 	}

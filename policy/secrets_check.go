@@ -13,11 +13,12 @@ func (s *Set) CheckSecrets() error {
 	var ps Problems
 	for _, name := range s.Names() {
 		r, path := s.Registries[name], join("registries", name)
+		azure, gcp, ecr, gar := zeroOf(r.Auth.Azure), zeroOf(r.Auth.GCP), zeroOf(r.Create.ECR), zeroOf(r.Create.GAR)
 		for _, ref := range []struct {
 			key    string
 			secret Secret
 		}{
-			{"auth.username", r.Auth.Username}, {"auth.password", r.Auth.Password}, {"auth.token", r.Auth.Token},
+			{"auth.azure.clientSecret", azure.ClientSecret}, {"auth.username", r.Auth.Username}, {"auth.password", r.Auth.Password}, {"auth.token", r.Auth.Token},
 			{"auth.identityToken", r.Auth.IdentityToken}, {"proxy", r.Proxy},
 		} {
 			if _, err := ref.secret.Resolve(); err != nil {
@@ -30,6 +31,9 @@ func (s *Set) CheckSecrets() error {
 		}
 		for _, f := range []struct{ key, file string }{
 			{"caFile", r.CAFile}, {"clientCert", r.ClientCert}, {"clientKey", r.ClientKey}, {"auth.dockerConfig", config},
+			{"auth.gcp.credentialsFile", gcp.CredentialsFile}, {"auth.azure.clientCertificate", azure.ClientCertificate},
+			{"create.ecr.lifecyclePolicy", ecr.LifecyclePolicy}, {"create.ecr.repositoryPolicy", ecr.RepositoryPolicy},
+			{"create.gar.cleanupPolicies", gar.CleanupPolicies},
 		} {
 			if err := readable(f.file); err != nil {
 				ps.add(join(path, f.key), "%v", err)
@@ -37,6 +41,14 @@ func (s *Set) CheckSecrets() error {
 		}
 	}
 	return s.placed(ps).Err()
+}
+
+// zeroOf is what p points to, or nothing.
+func zeroOf[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
 }
 
 // readable reports why a file cannot be read; "" is no file, which is fine.
@@ -88,6 +100,7 @@ func (r Registry) warn(path string, ps *Problems) {
 		secret Secret
 	}{
 		{"auth.password", r.Auth.Password}, {"auth.token", r.Auth.Token}, {"auth.identityToken", r.Auth.IdentityToken},
+		{"auth.azure.clientSecret", zeroOf(r.Auth.Azure).ClientSecret},
 	} {
 		if f.secret.Literal() {
 			ps.add(join(path, f.key), "a secret stands in the policy itself; write ${VARIABLE} or file:/path instead")

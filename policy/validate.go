@@ -142,6 +142,8 @@ func checkNotation(notation, text string) (err error) {
 		err = checkHost(text)
 	case "url":
 		err = checkURL(text, "https", "http")
+	case "awsRegion", "roleARN", "sessionName", "serviceAccount":
+		err = checkCloudNotation(notation, text)
 	case "repositoryTemplate":
 		err = checkTemplate(text, repositoryFields(), checkRepository)
 	case "tagTemplate":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ func (r Registry) validate(name string, ps *Problems) {
 	}
 	r.validateHost(path, ps)
 	r.validateTLS(path, ps)
+	r.validateCloud(path, ps)
 	r.Auth.validate(join(path, "auth"), ps)
 	r.validateNumbers(path, ps)
 }
@@ -41,7 +43,7 @@ func (r Registry) validateLayout(path string, ps *Problems) {
 		{"plainHTTP", r.PlainHTTP}, {"auth", r.Auth != Auth{}}, {"caFile", r.CAFile != ""},
 		{"clientCert", r.ClientCert != ""}, {"clientKey", r.ClientKey != ""},
 		{"proxy", !r.Proxy.IsZero()}, {"tokenRealm", r.TokenRealm != ""},
-		{"trustHosts", len(r.TrustHosts) > 0}, {"limits", r.Limits != Limits{}},
+		{"trustHosts", len(r.TrustHosts) > 0}, {"limits", !reflect.ValueOf(r.Limits).IsZero()}, {"create", r.Create != Create{}},
 	} {
 		if f.set {
 			ps.add(join(path, f.key), "a layout on disk has no %s; remove it", f.key)
@@ -53,6 +55,9 @@ func (r Registry) validateLayout(path string, ps *Problems) {
 func (r Registry) validateHost(path string, ps *Problems) {
 	if r.Host == "" {
 		ps.add(join(path, "host"), "is missing; expected one such as registry.example.com or registry.lab:5000")
+	}
+	if err := checkCloudHost(r.ProviderName(), r.Host); err != nil && checkHost(r.Host) == nil {
+		ps.add(join(path, "host"), "%v", err)
 	}
 	if r.Path != "" {
 		ps.add(join(path, "path"), "only a layout has a path; set provider: layout, or remove it")
@@ -100,6 +105,7 @@ func (a Auth) validate(path string, ps *Problems) {
 	}{
 		{"username", !a.Username.IsZero() || !a.Password.IsZero()}, {"token", !a.Token.IsZero()},
 		{"identityToken", !a.IdentityToken.IsZero()}, {"dockerConfig", a.DockerConfig != ""}, {"anonymous", a.Anonymous},
+		{"aws", a.AWS != nil}, {"gcp", a.GCP != nil}, {"azure", a.Azure != nil},
 	} {
 		if w.set {
 			ways = append(ways, w.key)

@@ -24,12 +24,13 @@ import (
 type provider struct {
 	open      func(Options) (providers.Registry, error)
 	pushTimes bool // its Caps say PushTimes
+	signsIn   bool // by its cloud's own chain, if it is given nothing else
 }
 
 var providersByName = map[string]provider{
-	"acr":    {open: openACR},
-	"ecr":    {open: openECR, pushTimes: true},
-	"gar":    {open: openGAR},
+	"acr":    {open: openACR, signsIn: true},
+	"ecr":    {open: openECR, pushTimes: true, signsIn: true},
+	"gar":    {open: openGAR, signsIn: true},
 	"layout": {open: openLayout},
 	"oci":    {open: openOCI},
 }
@@ -79,6 +80,11 @@ type Options struct {
 }
 
 type (
+	// Who signs in at a cloud, as its provider says.
+	ECRIdentity = ecr.Identity
+	ECRRole     = ecr.Role
+	GARIdentity = gar.Identity
+	ACRIdentity = acr.Identity
 	// A Request is one HTTP request, for metrics.
 	Request = oci.Request
 	// Retry is the budget of one request.
@@ -91,6 +97,10 @@ func Names() []string { return slices.Sorted(maps.Keys(providersByName)) }
 // PushTimes reports whether registries of the named provider tell when a digest
 // was pushed; an unknown name tells nothing.
 func PushTimes(name string) bool { return providersByName[name].pushTimes }
+
+// SignsIn reports whether registries of the named provider sign in by themselves
+// where they are given neither an Authenticator nor a Keychain.
+func SignsIn(name string) bool { return providersByName[name].signsIn }
 
 // Open opens a registry of the named provider. It connects to nobody yet. The
 // caller closes it.

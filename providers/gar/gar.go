@@ -4,6 +4,8 @@
 package gar
 
 import (
+	"github.com/google/go-containerregistry/pkg/authn"
+
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/oci"
 )
@@ -44,6 +46,9 @@ var _ providers.Registry = (*Registry)(nil)
 
 // New returns the registry at o.OCI.Host. It connects to nobody yet.
 func New(o Options) (*Registry, error) {
+	if o.OCI.Authenticator == nil && o.OCI.Keychain == nil {
+		o.OCI.Keychain = authn.DefaultKeychain
+	}
 	r, err := oci.New(o.OCI)
 	if err != nil {
 		return nil, err

@@ -155,6 +155,9 @@ func (s *signer) who(c shown) providers.Identity {
 	case s.r.opts.Authenticator != nil:
 		who.From = "auth in the policy"
 	}
+	if who.Name == "" {
+		who.Name = "the bearer of its token"
+	}
 	return who
 }
 

@@ -2,7 +2,6 @@ package oci
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -51,12 +50,7 @@ func (s *stopper) stop(err *providers.Error, by any) error {
 	if err.Kind != providers.Denied {
 		wait, s.wait = pauseFor, 0
 	}
-	told := *err
-	if told.Hint != "" {
-		told.Hint += "; "
-	}
-	told.Hint += fmt.Sprintf("it is tried again in %v", wait)
-	s.err, s.by, s.until = &told, by, time.Now().Add(wait)
+	s.err, s.by, s.until = err, by, time.Now().Add(wait)
 	return s.err
 }
 

@@ -45,10 +45,11 @@ func (r *Registry) whoami(ctx context.Context, c shown) (providers.Identity, err
 		return providers.Identity{}, signingInAs(who, err)
 	}
 	if b := used.token; b != nil {
-		who.Name = cmp.Or(who.Name, b.subject())
+		if c.config.Username == "" && c.config.IdentityToken != "" && (c.held == nil || c.held.Who.Name == "") {
+			who.Name = cmp.Or(b.subject(), who.Name)
+		}
 		who.Expires = b.expires.Round(time.Second)
 	}
-	who.Name = cmp.Or(who.Name, "somebody whose credential tells no name")
 	if isAnonymous(&c.config) && used.token != nil {
 		return who, nil // some give nobody a token and want one with a scope
 	}

@@ -44,7 +44,7 @@ func parsePlace(arg string) (place, error) {
 	}
 	repo := ref.Context()
 	p := place{
-		registry: policy.Registry{Host: repo.RegistryStr(), Provider: "oci", PlainHTTP: plain},
+		registry: policy.Registry{Host: repo.RegistryStr(), PlainHTTP: plain},
 		repo:     repo.RepositoryStr(),
 	}
 	if d, ok := ref.(name.Digest); ok {

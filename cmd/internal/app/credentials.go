@@ -8,19 +8,22 @@ import (
 	"github.com/docker/cli/cli/config/types"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/transship/transship/policy"
+	"github.com/transship/transship/providers/all"
 )
 
 // credentials turns a policy's auth into what signs in: an authenticator that
 // resolves its references anew at each use, or a keychain that is asked by host.
-// Both are nil for anonymous access.
-func credentials(a policy.Auth) (authn.Authenticator, authn.Keychain) {
+// Both are nil for a cloud that signs in by itself.
+func credentials(provider string, a policy.Auth) (authn.Authenticator, authn.Keychain) {
 	switch {
 	case a.Anonymous:
-		return nil, nil
+		return authn.Anonymous, nil
 	case !a.Password.IsZero() || !a.Token.IsZero() || !a.IdentityToken.IsZero():
 		return secretAuth{a}, nil
 	case a.DockerConfig != "" && a.DockerConfig != policy.DefaultDockerConfig:
 		return nil, dockerConfig(a.DockerConfig)
+	case a.DockerConfig == "" && all.SignsIn(provider):
+		return nil, nil
 	default:
 		return nil, authn.DefaultKeychain
 	}

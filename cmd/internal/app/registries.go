@@ -57,7 +57,7 @@ func (r *registries) options(name string, what policy.Registry) (all.Options, er
 		return all.Options{}, fmt.Errorf("proxy: %w", err)
 	}
 	perSecond, burst := pace(what.Limits.Requests)
-	who, keychain := credentials(what.Auth)
+	who, keychain := credentials(what.ProviderName(), what.Auth)
 	o := all.Options{
 		Host: what.Endpoint(), Path: what.Path, PlainHTTP: what.PlainHTTP,
 		CAFile: what.CAFile, CertFile: what.ClientCert, KeyFile: what.ClientKey, Proxy: proxy,
@@ -66,7 +66,10 @@ func (r *registries) options(name string, what policy.Registry) (all.Options, er
 		Width: what.Limits.Width, Requests: perSecond, Burst: burst,
 		ReadBytes: float64(what.Limits.Bytes), WriteBytes: float64(what.Limits.Bytes),
 		UserAgent: "transship/" + thisBuild().Version, Logger: r.log,
-		Capabilities: map[string]providers.Tri{},
+		Capabilities: map[string]providers.Tri{}, Quotas: map[string]providers.Rate{},
+	}
+	for quota, rate := range what.Limits.Quotas {
+		o.Quotas[quota] = providers.Rate{N: float64(rate.Count), Per: rate.Per}
 	}
 	for ability, is := range what.Capabilities {
 		var t providers.Tri
@@ -75,7 +78,7 @@ func (r *registries) options(name string, what policy.Registry) (all.Options, er
 		}
 		o.Capabilities[ability] = t
 	}
-	return o, nil
+	return o, cloudOptions(&o, what)
 }
 
 // pace says how a bound such as 100/6h is kept: in no window of that length are

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/transship/transship/policy"
+	"github.com/transship/transship/providers/all"
+)
+
+// cloudOptions says in the clouds' words what the policy says of a registry's
+// identity and of how its repositories are made. Files are read now.
+func cloudOptions(o *all.Options, what policy.Registry) error {
+	if a := what.Auth.AWS; a != nil {
+		o.ECR.Profile, o.ECR.Region = a.Profile, a.Region
+		for _, r := range a.Roles {
+			o.ECR.Roles = append(o.ECR.Roles, all.ECRRole{ARN: r.ARN, ExternalID: r.ExternalID, SessionName: r.SessionName})
+		}
+	}
+	if a := what.Auth.GCP; a != nil {
+		o.GAR.CredentialsFile, o.GAR.Impersonate = a.CredentialsFile, a.Impersonate
+	}
+	if a := what.Auth.Azure; a != nil {
+		o.ACR = all.ACRIdentity{Credential: string(a.Credential), TenantID: a.TenantID,
+			ClientID: a.ClientID, ClientCertificate: a.ClientCertificate}
+		if !a.ClientSecret.IsZero() {
+			o.ACR.ClientSecret = a.ClientSecret.Resolve
+		}
+	}
+	return createOptions(o, what.Create)
+}
+
+func createOptions(o *all.Options, c policy.Create) (err error) {
+	o.CreateECR.Never, o.CreateECR.Enforce = c.Never, c.Enforce
+	o.CreateGAR.Never, o.CreateGAR.Enforce = c.Never, c.Enforce
+	o.CreateACR.Never = c.Never
+	if e := c.ECR; e != nil {
+		o.CreateECR.Template, o.CreateECR.Immutability, o.CreateECR.Exclusions = e.Template, strings.ToUpper(string(e.Immutability)), e.Exclusions
+		o.CreateECR.ScanOnPush, o.CreateECR.KMSKey, o.CreateECR.Tags = e.ScanOnPush, e.KMSKey, e.Tags
+		if o.CreateECR.LifecyclePolicy, err = settingsFile("create.ecr.lifecyclePolicy", e.LifecyclePolicy); err != nil {
+			return err
+		}
+		if o.CreateECR.RepositoryPolicy, err = settingsFile("create.ecr.repositoryPolicy", e.RepositoryPolicy); err != nil {
+			return err
+		}
+	}
+	if g := c.GAR; g != nil {
+		o.CreateGAR.KMSKey, o.CreateGAR.ImmutableTags = g.KMSKey, g.ImmutableTags
+		o.CreateGAR.Labels, o.CreateGAR.Description = g.Labels, g.Description
+		if o.CreateGAR.CleanupPolicies, err = settingsFile("create.gar.cleanupPolicies", g.CleanupPolicies); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settingsFile reads what a key of the policy points to, "" is nothing.
+func settingsFile(key, path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return text, nil
+}

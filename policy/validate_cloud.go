@@ -1,0 +1,130 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+)
+
+// providerOfAuth is the provider that each cloud's sign-in is for.
+var providerOfAuth = []struct {
+	key, provider string
+	set           func(Auth) bool
+}{
+	{"aws", "ecr", func(a Auth) bool { return a.AWS != nil }},
+	{"gcp", "gar", func(a Auth) bool { return a.GCP != nil }},
+	{"azure", "acr", func(a Auth) bool { return a.Azure != nil }},
+}
+
+// validateCloud checks what only some providers have.
+func (r Registry) validateCloud(path string, ps *Problems) {
+	provider := r.ProviderName()
+	for _, a := range providerOfAuth {
+		if a.set(r.Auth) && a.provider != provider {
+			ps.add(join(path, "auth."+a.key), "is for %s, and this registry is %s%s; %s", a.provider, provider, r.inferred(), authInstead(provider))
+		}
+	}
+	if a := r.Auth.AWS; a != nil {
+		for i, role := range a.Roles {
+			if role.ARN == "" {
+				ps.add(join(path, fmt.Sprintf("auth.aws.roles[%d].arn", i)), "is missing; a role is named by its ARN")
+			}
+		}
+	}
+	if a := r.Auth.Azure; a != nil {
+		a.validate(join(path, "auth.azure"), ps)
+	}
+	r.Create.validate(provider, r.inferred(), join(path, "create"), ps)
+}
+
+// inferred says where the provider is from, if the policy does not name it.
+func (r Registry) inferred() string {
+	if r.Provider != "" {
+		return ""
+	}
+	return " (by its host)"
+}
+
+func authInstead(provider string) string {
+	for _, a := range providerOfAuth {
+		if a.provider == provider {
+			return "use auth." + a.key
+		}
+	}
+	return "use username and password, token, identityToken or dockerConfig"
+}
+
+// validate checks what goes together.
+func (a AzureAuth) validate(path string, ps *Problems) {
+	secret, certificate := !a.ClientSecret.IsZero(), a.ClientCertificate != ""
+	principal := a.Credential == AzureServicePrincipal || a.Credential == "" && (secret || certificate)
+	switch {
+	case secret && certificate:
+		ps.add(join(path, "clientCertificate"), "clientSecret and clientCertificate exclude each other; keep one")
+	case (secret || certificate) && !principal:
+		ps.add(join(path, "credential"), "%s takes no clientSecret or clientCertificate; use servicePrincipal, or remove them", a.Credential)
+	case principal && !secret && !certificate:
+		ps.add(join(path, "clientSecret"), "is missing; a servicePrincipal has clientSecret or clientCertificate")
+	}
+	for _, f := range []struct {
+		key, value string
+		wanted     bool
+	}{{"clientID", a.ClientID, principal}, {"tenantID", a.TenantID, principal}} {
+		if f.wanted && f.value == "" {
+			ps.add(join(path, f.key), "is missing; a servicePrincipal has a tenantID and a clientID")
+		}
+		if a.Credential == AzureCLI && f.key == "clientID" && f.value != "" {
+			ps.add(join(path, f.key), "cli signs in as who ran az login; remove it")
+		}
+	}
+}
+
+// validate checks that the settings are those of the registry's provider.
+func (c Create) validate(provider, inferred, path string, ps *Problems) {
+	for _, s := range []struct {
+		key, provider string
+		set           bool
+	}{{"ecr", "ecr", c.ECR != nil}, {"gar", "gar", c.GAR != nil}} {
+		if s.set && s.provider != provider {
+			ps.add(join(path, s.key), "is for %s, and this registry is %s%s; remove it", s.provider, provider, inferred)
+		}
+	}
+	switch {
+	case c.Enforce && provider != "ecr" && provider != "gar":
+		ps.add(join(path, "enforce"), "only repositories of ecr and gar have settings; remove it")
+	case c.Enforce && c.ECR == nil && c.GAR == nil:
+		ps.add(join(path, "enforce"), "there are no settings to enforce; give them as %s, or remove it", provider)
+	}
+	if c.Never && (c.ECR != nil || c.GAR != nil) && !c.Enforce {
+		ps.add(join(path, "never"), "no repository is made, so that its settings say nothing; remove one of them, or add enforce: true")
+	}
+	if c.ECR != nil {
+		c.ECR.validate(join(path, "ecr"), c.Enforce, ps)
+	}
+}
+
+func (c CreateECR) validate(path string, enforced bool, ps *Problems) {
+	if len(c.Exclusions) > 0 && c.Immutability == "" {
+		ps.add(join(path, "exclusions"), "are from immutability; set that, too")
+	}
+	if !c.Template {
+		return
+	}
+	var settings []string
+	for _, s := range []struct {
+		key string
+		set bool
+	}{
+		{"immutability", c.Immutability != ""}, {"scanOnPush", c.ScanOnPush}, {"kmsKey", c.KMSKey != ""},
+		{"lifecyclePolicy", c.LifecyclePolicy != ""}, {"repositoryPolicy", c.RepositoryPolicy != ""}, {"tags", len(c.Tags) > 0},
+	} {
+		if s.set {
+			settings = append(settings, s.key)
+		}
+	}
+	if len(settings) > 0 {
+		ps.add(join(path, "template"), "leaves all settings to the account; remove it, or %s", strings.Join(settings, ", "))
+	}
+	if enforced {
+		ps.add(join(path, "template"), "leaves all settings to the account, so that there is nothing to enforce; remove one of them")
+	}
+}

@@ -16,7 +16,7 @@ func sum(h v1.Hash) []byte {
 	if h == (v1.Hash{}) {
 		return []byte{}
 	}
-	if h.Algorithm == "sha256" && len(h.Hex) == 64 && strings.ToLower(h.Hex) == h.Hex {
+	if h.Algorithm == "sha256" && len(h.Hex) == 64 && !strings.ContainsAny(h.Hex, "ABCDEF") {
 		if raw, err := hex.DecodeString(h.Hex); err == nil {
 			return raw
 		}

@@ -9,8 +9,11 @@ import (
 )
 
 const (
-	// batch is how many rows one transaction writes, and how long a list is.
+	// batch is how many rows one transaction writes.
 	batch = 500
+	// listed is how long a list is: SQLite took 9 µs for each digest of a list of
+	// 500, 5.5 µs of one of 200, and 11 µs of one of 20.
+	listed = 200
 	// parameters is how many of them an insert has. SQLite looks each up by its name
 	// among all others, so that a statement with four times as many takes ten times
 	// as long: 50,000 rows of four columns took 1.9 s at 2,000 and 0.5 s at 240.
@@ -80,10 +83,10 @@ func insert[T any](ctx context.Context, tx *sql.Tx, head, tail string, rows []T,
 	return nil
 }
 
-// chunks calls do with fixed and at most batch of more as arguments, and the list
+// chunks calls do with fixed and at most listed of more as arguments, and the list
 // of the latter's parameters.
 func chunks[T any](fixed []any, more []T, column func(T) any, do func(list string, args []any) error) error {
-	for chunk := range slices.Chunk(more, batch) {
+	for chunk := range slices.Chunk(more, listed) {
 		args := slices.Clone(fixed)
 		for _, v := range chunk {
 			args = append(args, column(v))
@@ -98,14 +101,21 @@ func chunks[T any](fixed []any, more []T, column func(T) any, do func(list strin
 // unique sorts rows by key and folds those of one key into one, in the order in
 // which they came.
 func unique[T any](rows []T, key func(T) string, fold func(old, new T) T) []T {
-	rows = slices.Clone(rows)
-	slices.SortStableFunc(rows, func(a, b T) int { return strings.Compare(key(a), key(b)) })
-	out := rows[:0]
-	for _, r := range rows {
-		if n := len(out); n > 0 && key(out[n-1]) == key(r) {
-			out[n-1] = fold(out[n-1], r)
+	type keyed struct {
+		key string
+		row T
+	}
+	sorted := make([]keyed, len(rows))
+	for i, r := range rows {
+		sorted[i] = keyed{key(r), r} // once a row: a digest is decoded for it
+	}
+	slices.SortStableFunc(sorted, func(a, b keyed) int { return strings.Compare(a.key, b.key) })
+	out := make([]T, 0, len(rows))
+	for i, r := range sorted {
+		if i > 0 && sorted[i-1].key == r.key {
+			out[len(out)-1] = fold(out[len(out)-1], r.row)
 		} else {
-			out = append(out, r)
+			out = append(out, r.row)
 		}
 	}
 	return out

@@ -45,6 +45,8 @@ type scaled struct {
 	Pass        time.Duration
 	Source      time.Duration // within the registries' own code, summed over what runs side by side
 	State       int64         // bytes of the database
+	Bytes       int64         // to send, of a plan
+	CPU         time.Duration
 }
 
 const scaleEnv = "TRANSSHIP_TEST_SCALE"
@@ -124,7 +126,16 @@ func (s scale) run(ctx context.Context) (out scaled, err error) {
 		}
 	}
 	if s.Do == "plan" {
-		err = planEach(ctx, e, jobs, note)
+		run := plan.NewRun() // as transship plan adds up
+		err = planEach(ctx, e, jobs, func(plans []plan.Plan) {
+			note(plans)
+			mu.Lock()
+			defer mu.Unlock()
+			for i := range plans {
+				run.Add(&plans[i])
+			}
+		})
+		out.Bytes = run.Cost().Bytes
 	} else {
 		var reports []replicator.Report
 		reports, err = e.RunAll(ctx, "test", jobs, func(r replicator.Report) { note(r.Plans) })

@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -80,7 +81,7 @@ func contentOf(w Want) content { return content{w.From, w.Rule.Name, w.Digest} }
 
 // A group is the tags of one content.
 type group struct {
-	Want
+	*Want
 	puts    []Tag
 	check   []string // tags that have the right digest, and state does not know them as complete
 	sure    []string // tags that state knows as complete
@@ -94,8 +95,8 @@ type group struct {
 func (j *judge) groups() []*group {
 	byKey := map[content]*group{}
 	var list []*group
-	for _, w := range j.settled() {
-		k := contentOf(w)
+	for w := range j.settled() {
+		k := contentOf(*w)
 		g := byKey[k]
 		if g == nil {
 			g = &group{Want: w}
@@ -105,7 +106,7 @@ func (j *judge) groups() []*group {
 		if w.Tag == "" {
 			j.byDigest(g)
 		} else {
-			j.tag(g, w)
+			j.tag(g, *w)
 		}
 	}
 	return slices.DeleteFunc(list, func(g *group) bool {
@@ -113,29 +114,35 @@ func (j *judge) groups() []*group {
 	})
 }
 
-// settled returns the wants in order, one for each tag of the target, without
+// settled yields the wants in order, one for each tag of the target, without
 // those whose tag several sources or rules want with different content.
-func (j *judge) settled() []Want {
-	j.sorted = slices.Clone(j.f.Wants)
-	slices.SortFunc(j.sorted, compareWants)
-	all := j.sorted
-	same := func(a, b Want) bool { return a.Digest == b.Digest && a.Rule.Selection == b.Rule.Selection }
-	var out []Want
-	for len(all) > 0 {
-		n := 1
-		for n < len(all) && all[n].Tag == all[0].Tag && (all[0].Tag != "" || same(all[0], all[n])) {
-			n++
-		}
-		claims := all[:n]
-		all = all[n:]
-		if i := slices.IndexFunc(claims, func(w Want) bool { return !same(w, claims[0]) }); i > 0 {
-			j.collide(claims, i)
-			continue
-		}
-		out = append(out, claims[0])
+func (j *judge) settled() iter.Seq[*Want] {
+	if j.sorted = j.f.Wants; !slices.IsSortedFunc(j.sorted, compareWants) {
+		j.sorted = slices.SortedFunc(slices.Values(j.sorted), compareWants)
 	}
-	return out
+	return func(yield func(*Want) bool) {
+		for all := j.sorted; len(all) > 0; {
+			n := 1
+			for n < len(all) && all[n].Tag == all[0].Tag && (all[0].Tag != "" || alike(&all[0], &all[n])) {
+				n++
+			}
+			claims := all[:n]
+			all = all[n:]
+			if i := slices.IndexFunc(claims, func(w Want) bool { return !alike(&w, &claims[0]) }); i > 0 {
+				j.collide(claims, i)
+			} else if !yield(&claims[0]) {
+				return
+			}
+		}
+	}
 }
+
+// alike reports whether two wants are of the same content.
+func alike(a, b *Want) bool { return a.Digest == b.Digest && a.Rule.Selection == b.Rule.Selection }
+
+// SortWants brings wants into the order in which they are judged. Facts whose wants
+// are in it already are planned without a copy of them.
+func SortWants(wants []Want) { slices.SortFunc(wants, compareWants) }
 
 func compareWants(a, b Want) int {
 	if c := cmp.Compare(a.Tag, b.Tag); c != 0 {

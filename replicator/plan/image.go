@@ -12,7 +12,7 @@ import (
 // image plans one group: what is below its root, what refers to it, and under
 // which tags it is put, mended or attached to.
 func (j *judge) image(g *group) {
-	t := j.tree(g.Want, !g.broken && (g.restore || len(g.check) > 0))
+	t := j.tree(*g.Want, !g.broken && (g.restore || len(g.check) > 0))
 	t.doubt = g.broken
 	img := Image{Rule: g.Rule.Name, From: g.From, Selection: g.Rule.Selection, Tags: g.puts}
 	if j.reads(g) {
@@ -102,7 +102,7 @@ func (j *judge) wantsOf(g *group) []Want {
 			j.byContent[k] = append(j.byContent[k], w)
 		}
 	}
-	return j.byContent[contentOf(g.Want)]
+	return j.byContent[contentOf(*g.Want)]
 }
 
 // settle adds img to the plan, or counts its tags as in step if there is nothing

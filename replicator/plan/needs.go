@@ -88,7 +88,10 @@ func (w *wanting) needs() Needs {
 }
 
 func names(set map[string]bool) []string {
-	var list []string
+	if len(set) == 0 {
+		return nil
+	}
+	list := make([]string, 0, len(set))
 	for name := range set {
 		list = append(list, name)
 	}
@@ -97,7 +100,10 @@ func names(set map[string]bool) []string {
 }
 
 func hashes(set map[v1.Hash]bool) []v1.Hash {
-	var list []v1.Hash
+	if len(set) == 0 {
+		return nil
+	}
+	list := make([]v1.Hash, 0, len(set))
 	for h := range set {
 		list = append(list, h)
 	}

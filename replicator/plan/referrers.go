@@ -47,7 +47,7 @@ func (j *judge) referrersOf(t *tree, g *group, root Node) (referring, *trouble) 
 	if root.Source.Hex == "" {
 		bad := r.about(g.Digest, ask, 1)
 		bad = worse(bad, r.children(g, root, ask))
-		r.tell(g.Want)
+		r.tell(*g.Want)
 		return r, bad
 	}
 	bad := r.children(g, root, ask)
@@ -56,7 +56,7 @@ func (j *judge) referrersOf(t *tree, g *group, root Node) (referring, *trouble) 
 	}
 	list, b := r.entries(g.Digest, true)
 	if b == nil && len(list) > 0 {
-		j.refuse(g.Want, LeftSkipped,
+		j.refuse(*g.Want, LeftSkipped,
 			fmt.Sprintf("%d referrers of the original index are not brought: the rewritten one has another digest", len(list)),
 			"sign or attest the copy, or use platforms.mode: sparse")
 	}

@@ -5,47 +5,68 @@ import (
 	"fmt"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/replicator/plan"
 )
 
+// A resolved is what a HEAD tells of a tag.
+type resolved struct {
+	digest v1.Hash
+	media  types.MediaType
+}
+
 // head resolves a tag without reading its manifest.
 func (s *source) head(ctx context.Context, tag string) (v1.Hash, error) {
-	d, err := s.heads.do(ctx, tag, func() (v1.Descriptor, error) {
+	r, err := s.heads.do(ctx, tag, func() (resolved, error) {
 		d, err := s.reg.Head(ctx, s.place.Repo, tag)
 		if err != nil {
 			err = fmt.Errorf("source: %w", err)
 		}
+		d.Digest = s.text(tag, d.Digest)
 		s.see(tag, d.Digest, err)
-		return d, err
+		return resolved{d.Digest, types.MediaType(s.words.one(string(d.MediaType)))}, err
 	})
-	return d.Digest, err
+	return r.digest, err
+}
+
+// text returns digest in the copy that is in memory already, if state knows the
+// tag with it: most often it does.
+func (s *source) text(tag string, digest v1.Hash) v1.Hash {
+	if known := s.known[tag].Digest; known == digest {
+		return known
+	}
+	return digest
 }
 
 // media is the type that a tag's manifest has, where it was told.
-func (s *source) media(tag string) string {
+func (s *source) media(tag string) types.MediaType {
 	if m := s.rows[tag].media; m != "" {
-		return string(m)
+		return m
 	}
-	s.heads.mu.Lock()
-	defer s.heads.mu.Unlock()
-	if c := s.heads.calls[tag]; c != nil {
-		return string(c.value.MediaType)
-	}
-	return ""
+	r, _ := s.heads.told(tag)
+	return r.media
 }
 
 // readTag reads the manifest that a tag names now. Its digest is the truth, even
 // where a listing said another.
 func (s *source) readTag(ctx context.Context, tag string) (plan.Manifest, error) {
-	return s.tags.do(ctx, tag, func() (plan.Manifest, error) {
-		m, err := s.fetch(ctx, tag)
+	var m plan.Manifest
+	digest, err := s.tags.do(ctx, tag, func() (v1.Hash, error) {
+		var err error
+		m, err = s.fetch(ctx, tag)
 		s.see(tag, m.Digest, err)
-		if err != nil {
-			return m, err
+		return m.Digest, err
+	})
+	if err != nil {
+		return plan.Manifest{}, err
+	}
+	return s.manifests.do(ctx, digest, func() (plan.Manifest, error) {
+		if m.Digest == digest {
+			return m, nil
 		}
-		return s.manifests.do(ctx, m.Digest, func() (plan.Manifest, error) { return m, nil })
+		return s.fetch(ctx, digest.String())
 	})
 }
 
@@ -65,11 +86,31 @@ func (s *source) fetch(ctx context.Context, ref string) (plan.Manifest, error) {
 		return plan.Manifest{}, fmt.Errorf("source: %s/%s: %w", s.reg.Host(), s.place.Repo, err)
 	}
 	s.opts.Keep(m)
+	s.slim(&c)
 	out := plan.Manifest{Content: c, Digest: m.Digest, Size: int64(len(m.Raw))}
 	if providers.IsIndex(c.MediaType) && s.rewrites() {
 		out.Raw = m.Raw
 	}
 	return out, nil
+}
+
+// slim leaves of c what a plan needs, as a survey holds many: the bytes have it all.
+func (s *source) slim(c *providers.Content) {
+	c.Annotations = nil
+	c.MediaType = types.MediaType(s.words.one(string(c.MediaType)))
+	c.ArtifactType = s.words.one(c.ArtifactType)
+	if c.Config != nil {
+		c.Config = s.slimmed(*c.Config)
+	}
+	layers := make([]v1.Descriptor, len(c.Layers))
+	for i, d := range c.Layers {
+		layers[i] = *s.slimmed(d)
+	}
+	c.Layers = layers
+}
+
+func (s *source) slimmed(d v1.Descriptor) *v1.Descriptor {
+	return &v1.Descriptor{MediaType: types.MediaType(s.words.one(string(d.MediaType))), Digest: d.Digest, Size: d.Size, URLs: d.URLs}
 }
 
 func (s *source) rewrites() bool {

@@ -13,7 +13,8 @@ type once[K comparable, V any] struct {
 }
 
 type call[V any] struct {
-	done  chan struct{}
+	over  bool
+	done  chan struct{} // only where a caller waits
 	value V
 	err   error
 }
@@ -27,20 +28,48 @@ func (o *once[K, V]) do(ctx context.Context, key K, ask func() (V, error)) (V, e
 		if o.calls == nil {
 			o.calls = map[K]*call[V]{}
 		}
-		c = &call[V]{done: make(chan struct{})}
+		c = &call[V]{}
 		o.calls[key] = c
+		o.mu.Unlock()
+		value, err := ask()
+		o.end(c, value, err)
+		return value, err
 	}
-	o.mu.Unlock()
-	if !asked {
-		defer close(c.done)
-		c.value, c.err = ask()
+	if c.over {
+		defer o.mu.Unlock()
 		return c.value, c.err
 	}
+	if c.done == nil {
+		c.done = make(chan struct{})
+	}
+	done := c.done
+	o.mu.Unlock()
 	select {
-	case <-c.done:
+	case <-done:
 		return c.value, c.err
 	case <-ctx.Done():
 		var none V
 		return none, context.Cause(ctx)
 	}
+}
+
+func (o *once[K, V]) end(c *call[V], value V, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	c.value, c.err, c.over = value, err, true
+	if c.done != nil {
+		close(c.done)
+		c.done = nil
+	}
+}
+
+// told returns the answer to key if it is there and no error.
+func (o *once[K, V]) told(key K) (value V, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	c := o.calls[key]
+	if c == nil || !c.over || c.err != nil {
+		return value, false
+	}
+	return c.value, true
 }

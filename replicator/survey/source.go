@@ -34,8 +34,9 @@ type source struct {
 	whole     bool                           // the listing was complete
 	verdicts  map[string]map[string]selected // by rule, by tag
 
-	heads     once[string, v1.Descriptor]
-	tags      once[string, plan.Manifest] // read by tag
+	words     words
+	heads     once[string, resolved]
+	tags      once[string, v1.Hash] // of manifests that were read by tag
 	manifests once[v1.Hash, plan.Manifest]
 	lists     once[v1.Hash, []v1.Descriptor]
 
@@ -107,7 +108,7 @@ func (s *source) list(ctx context.Context) error {
 			fresh = append(fresh, s.untaggedRow(row)...)
 		}
 		for _, tag := range row.Tags {
-			s.rows[tag] = tagRow{row.Digest, row.MediaType, row.Pushed, row.Tagged, row.Archived}
+			s.rows[tag] = tagRow{s.text(tag, row.Digest), types.MediaType(s.words.one(string(row.MediaType))), row.Pushed, row.Tagged, row.Archived}
 		}
 	}
 	s.whole = hinted == nil

@@ -44,11 +44,13 @@ func (t *target) list(ctx context.Context) error {
 		return err
 	}
 	t.repo = state.Repo{Host: t.reg.Host(), Name: t.place.Repo}
+	var last state.TargetTag
 	for tag, err := range t.opts.State.TargetTags(ctx, t.repo) {
 		if err != nil {
 			return &stateError{err}
 		}
-		t.ours[tag.Name] = tag
+		last = slimTag(tag, last)
+		t.ours[tag.Name] = last
 	}
 	if len(t.job.Hints) > 0 {
 		return nil
@@ -67,6 +69,21 @@ func (t *target) list(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// slimTag returns tag without second copies of the same text: its digest is most
+// often the source's, and its rule that of the tag before.
+func slimTag(tag, before state.TargetTag) state.TargetTag {
+	if tag.Digest == tag.Source {
+		tag.Digest = tag.Source
+	}
+	if tag.Rule == before.Rule {
+		tag.Rule = before.Rule
+	}
+	if tag.Selection == before.Selection {
+		tag.Selection = before.Selection
+	}
+	return tag
 }
 
 // ask gathers the facts, and answers what a plan for them still needs.
@@ -114,6 +131,7 @@ func (t *target) begin() {
 		}
 		t.want(l)
 	}
+	plan.SortWants(t.facts.Wants)
 }
 
 // copyReferrers takes over what a bulk listing told: the source's map is shared.

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/transship/transship/policy"
 	"github.com/transship/transship/providers"
@@ -52,25 +51,18 @@ func (t *target) wantTag(l Link, src *source, rule *plan.Rule, v policy.Selectio
 	case resolved:
 		t.facts.Wants = append(t.facts.Wants, plan.Want{
 			Rule: rule, From: l.From, Ref: v.Tag, Tag: tag, Digest: digest,
-			MediaType: types.MediaType(src.media(v.Tag)), Pushed: src.rows[v.Tag].tagged,
+			MediaType: src.media(v.Tag), Pushed: src.rows[v.Tag].tagged,
 		})
 	}
 }
 
 // wasRead returns the manifest of a tag that was read to resolve it.
 func (s *source) wasRead(tag string) (plan.Manifest, bool) {
-	s.tags.mu.Lock()
-	c := s.tags.calls[tag]
-	s.tags.mu.Unlock()
-	if c == nil {
+	digest, ok := s.tags.told(tag)
+	if !ok {
 		return plan.Manifest{}, false
 	}
-	select {
-	case <-c.done:
-		return c.value, c.err == nil
-	default:
-		return plan.Manifest{}, false
-	}
+	return s.manifests.told(digest)
 }
 
 // digests returns what the rule wants without a tag.

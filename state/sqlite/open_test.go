@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -285,4 +286,29 @@ func TestDeleted(t *testing.T) {
 		t.Errorf("%d tags in a new file", n)
 	}
 	see(t, s, 1)
+}
+
+// A state that was closed is one file: what was written is in it, and not in a log
+// beside it.
+func TestClosedIsOneFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	s, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	repo := state.Repo{Host: "h", Name: "app"}
+	if err := s.SeeSource(t.Context(), repo, time.Now(), []state.SourceTag{{Name: "v1"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range s.SourceTags(t.Context(), repo) { // the readers are open too
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path + "-wal"); err == nil && info.Size() > 0 {
+		t.Errorf("%d bytes of the log are left", info.Size())
+	}
 }

@@ -41,11 +41,10 @@ func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	closed := s.e.Write.Close()
 	if s.e.Read != s.e.Write {
-		closed = errors.Join(s.e.Read.Close(), closed)
+		released = errors.Join(released, s.e.Read.Close())
 	}
-	return errors.Join(released, closed)
+	return errors.Join(released, s.e.Write.Close()) // last: it can empty a write-ahead log
 }
 
 var errReadOnly = errors.New("state is open for reading only")

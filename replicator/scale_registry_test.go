@@ -29,6 +29,7 @@ type hollow struct {
 	repos, tags        int
 	bulk               bool // rows carry digests
 	void               bool // it has repositories and no tag
+	refs               int  // referrers of each image
 
 	lists, heads, reads, referrers atomic.Int64 // requests; a list call has a thousand tags
 	took                           atomic.Int64 // nanoseconds of all of them, made of pages, heads and the like
@@ -92,38 +93,41 @@ func (h *hollow) number(repo string) (r int, ok bool) {
 }
 
 // find returns the numbers that a reference stands for.
-func (h *hollow) find(repo, ref string) (r, t int, err error) {
+func (h *hollow) find(repo, ref string) (kind, r, t int, err error) {
 	if digest, e := v1.NewHash(ref); e == nil {
 		kind, r, t := undisguise(digest)
-		if h.void || kind != aManifest || r >= h.repos || t >= h.tags {
-			return 0, 0, absent(repo)
+		if known := kind == aManifest || kind >= aReferrer && kind < aReferrer+h.refs; h.void || !known || r >= h.repos || t >= h.tags {
+			return 0, 0, 0, absent(repo)
 		}
-		return r, t, nil
+		return kind, r, t, nil
 	}
 	r, ok := h.number(repo)
 	var hundreds, rest int
 	if _, e := fmt.Sscanf(ref, "v1.%d.%d", &hundreds, &rest); e != nil || !ok || h.void {
-		return 0, 0, absent(repo)
+		return 0, 0, 0, absent(repo)
 	}
-	return r, 100*hundreds + rest, nil
+	return aManifest, r, 100*hundreds + rest, nil
 }
 
 func (h *hollow) Head(_ context.Context, repo, ref string) (v1.Descriptor, error) {
 	defer h.since(time.Now())
 	h.heads.Add(1)
-	r, t, err := h.find(repo, ref)
+	kind, r, t, err := h.find(repo, ref)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
-	return v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: disguise(aManifest, r, t), Size: 1100}, nil
+	return v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: disguise(kind, r, t), Size: 1100}, nil
 }
 
 func (h *hollow) Manifest(_ context.Context, repo, ref string) (providers.Manifest, error) {
 	defer h.since(time.Now())
 	h.reads.Add(1)
-	r, t, err := h.find(repo, ref)
+	kind, r, t, err := h.find(repo, ref)
 	if err != nil {
 		return providers.Manifest{}, err
+	}
+	if kind != aManifest {
+		return hollowReferrer(kind, r, t), nil
 	}
 	const layer = `{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","size":%d,"digest":"%s"}`
 	raw := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":7023,"digest":"%s"},"layers":[`+
@@ -133,9 +137,30 @@ func (h *hollow) Manifest(_ context.Context, repo, ref string) (providers.Manife
 	return providers.Manifest{MediaType: types.OCIManifestSchema1, Digest: disguise(aManifest, r, t), Raw: []byte(raw)}, nil
 }
 
-func (h *hollow) Referrers(context.Context, string, v1.Hash) ([]v1.Descriptor, error) {
+// hollows finds a hollow by its name.
+func hollows(regs map[string]*hollow) func(string) (providers.Registry, error) {
+	return func(name string) (providers.Registry, error) { return regs[name], nil }
+}
+
+// hollowReferrer is an artifact about the image of tag t, with one small layer.
+func hollowReferrer(kind, r, t int) providers.Manifest {
+	const text = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","artifactType":"application/vnd.example.sbom",` +
+		`"config":{"mediaType":"application/vnd.oci.empty.v1+json","size":2,"digest":"%s"},` +
+		`"layers":[{"mediaType":"application/spdx+json","size":4000,"digest":"%s"}],"subject":{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":1100,"digest":"%s"}}`
+	raw := fmt.Sprintf(text, disguise(aConfig, 1<<22, 0), disguise(aLayer, 1<<23|kind, r<<17|t), disguise(aManifest, r, t))
+	return providers.Manifest{MediaType: types.OCIManifestSchema1, Digest: disguise(kind, r, t), Raw: []byte(raw)}
+}
+
+func (h *hollow) Referrers(_ context.Context, _ string, subject v1.Hash) (list []v1.Descriptor, err error) {
+	defer h.since(time.Now())
 	h.referrers.Add(1)
-	return nil, nil
+	if kind, r, t := undisguise(subject); kind == aManifest {
+		for i := range h.refs {
+			list = append(list, v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: disguise(aReferrer+i, r, t), Size: 700,
+				ArtifactType: "application/vnd.example.sbom"})
+		}
+	}
+	return list, nil
 }
 
 func (h *hollow) since(start time.Time) { h.took.Add(int64(time.Since(start))) }
@@ -149,6 +174,7 @@ const (
 	aManifest = iota + 1
 	aConfig
 	aLayer
+	aReferrer // and the next ones: the second, and so on
 )
 
 // disguise makes a digest of numbers: the first half is their mixture, so that

@@ -89,6 +89,7 @@ func (s scale) measure(t *testing.T, limit int64) (rows []string) {
 			t.Errorf("%+v: %s took %d MiB, want at most %d", s, pass.name, out.Peak/1024, limit/1024)
 		}
 		rows = append(rows, out.row(s, pass.name))
+		t.Log(rows[i]) // it may take long until the table is whole
 	}
 	return rows
 }
@@ -131,10 +132,10 @@ func TestGrowth(t *testing.T) {
 		name  string
 		sizes []scale
 	}{
-		{"repositories", []scale{{Repos: 250, Tags: 400, Targets: 1}, {Repos: 500, Tags: 400, Targets: 1}, {Repos: 1000, Tags: 400, Targets: 1}}},
-		{"tags of one repository", []scale{{Repos: 1, Tags: 25_000, Targets: 1}, {Repos: 1, Tags: 50_000, Targets: 1}, {Repos: 1, Tags: 100_000, Targets: 1}}},
-		{"targets", []scale{{Repos: 100, Tags: 1000, Targets: 1}, {Repos: 100, Tags: 1000, Targets: 2}, {Repos: 100, Tags: 1000, Targets: 3}}},
-		{"referrers", []scale{{Repos: 100, Tags: 200, Targets: 1}, {Repos: 100, Tags: 200, Targets: 1, Refs: 1}, {Repos: 100, Tags: 200, Targets: 1, Refs: 2}}},
+		{"repositories", []scale{{Repos: 50, Tags: 400, Targets: 1}, {Repos: 100, Tags: 400, Targets: 1}, {Repos: 200, Tags: 400, Targets: 1}}},
+		{"tags of one repository", []scale{{Repos: 1, Tags: 10_000, Targets: 1}, {Repos: 1, Tags: 20_000, Targets: 1}, {Repos: 1, Tags: 40_000, Targets: 1}}},
+		{"targets", []scale{{Repos: 20, Tags: 1000, Targets: 1}, {Repos: 20, Tags: 1000, Targets: 2}, {Repos: 20, Tags: 1000, Targets: 3}}},
+		{"referrers", []scale{{Repos: 20, Tags: 400, Targets: 1}, {Repos: 20, Tags: 400, Targets: 1, Refs: 1}, {Repos: 20, Tags: 400, Targets: 1, Refs: 2}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rows := []string{scaleHead}
@@ -146,11 +147,21 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
+// One repository of a hundred thousand tags: memory is bounded by its list.
+func TestHundredThousandTags(t *testing.T) {
+	needs.Long(t)
+	rows := []string{scaleHead}
+	for _, bulk := range []bool{false, true} {
+		rows = append(rows, scale{Repos: 1, Tags: 100_000, Bulk: bulk, Targets: 1}.measure(t, 0)...)
+	}
+	t.Log("\n" + strings.Join(rows, "\n"))
+}
+
 // The stages of a plan, one job after the other, so that their times add up.
 func TestStages(t *testing.T) {
 	repos := 2
 	if os.Getenv("TRANSSHIP_LONG") == "1" {
-		repos = 100
+		repos = 20
 	}
 	dir := t.TempDir()
 	scale{Do: "sync", Repos: repos, Tags: 1000, Targets: 1}.inProcess(t, dir)

@@ -15,7 +15,6 @@ type Run struct {
 	repos      []string          // that bring something first
 	numbers    map[Place]int32   // of repos
 	registries map[string]places // by name
-	read       map[brief]struct{}
 }
 
 // places has the number of the repository that gets a digest first.
@@ -34,7 +33,7 @@ func briefOf(h v1.Hash) (b brief) {
 
 // NewRun returns a Run of no plans.
 func NewRun() *Run {
-	return &Run{numbers: map[Place]int32{}, registries: map[string]places{}, read: map[brief]struct{}{}}
+	return &Run{numbers: map[Place]int32{}, registries: map[string]places{}}
 }
 
 // Add marks in p the blobs that an earlier plan of the run, or an earlier image of
@@ -42,7 +41,18 @@ func NewRun() *Run {
 func (r *Run) Add(p *Plan) {
 	r.share(p)
 	p.Cost = Totals([]Plan{*p})
-	r.cost.addPlan(p, r.read)
+	r.cost.addPlan(p, func(key brief) bool { return r.earlier(p.Target, key) })
+}
+
+// earlier reports whether another plan than that for place sends a digest: then it
+// is read already.
+func (r *Run) earlier(place Place, key brief) bool {
+	for name, first := range r.registries {
+		if at, ok := first[key]; ok && (name != place.Registry || at != r.number(place)) {
+			return true
+		}
+	}
+	return false
 }
 
 // Cost returns what all plans come to: bytes to read are counted once over all of
@@ -102,15 +112,20 @@ func Share(plans []Plan) Cost {
 // Totals counts the cost of plans that are one run, of which nothing is marked.
 func Totals(plans []Plan) Cost {
 	var sum Cost
-	read := map[brief]struct{}{}
+	read := map[brief]bool{}
 	for i := range plans {
-		sum.addPlan(&plans[i], read)
+		sum.addPlan(&plans[i], func(key brief) bool {
+			was := read[key]
+			read[key] = true
+			return was
+		})
 	}
 	return sum
 }
 
-// addPlan counts p, without reading again what read has; it adds to that.
-func (c *Cost) addPlan(p *Plan, read map[brief]struct{}) {
+// addPlan counts p, without reading again what was read before. That is asked for
+// each blob that p sends, once.
+func (c *Cost) addPlan(p *Plan, before func(brief) bool) {
 	put, placed := map[brief]bool{}, map[brief]bool{}
 	for i := range p.Images {
 		img := &p.Images[i]
@@ -130,14 +145,14 @@ func (c *Cost) addPlan(p *Plan, read map[brief]struct{}) {
 			for _, b := range n.Blobs {
 				if key := briefOf(b.Digest); !placed[key] {
 					placed[key] = true
-					c.addBlob(b, p.Prices[img.From.Registry], read)
+					c.addBlob(b, p.Prices[img.From.Registry], before)
 				}
 			}
 		}
 	}
 }
 
-func (c *Cost) addBlob(b Blob, price float64, read map[brief]struct{}) {
+func (c *Cost) addBlob(b Blob, price float64, before func(brief) bool) {
 	size := max(b.Size, 0)
 	switch b.Have {
 	case Here:
@@ -149,9 +164,7 @@ func (c *Cost) addBlob(b Blob, price float64, read map[brief]struct{}) {
 	case Upload:
 		c.Uploads++
 		c.Bytes += size
-		key := briefOf(b.Digest)
-		if _, again := read[key]; !again {
-			read[key] = struct{}{}
+		if !before(briefOf(b.Digest)) {
 			c.Read += size
 			c.Price += float64(size) / 1e9 * price
 		}

@@ -84,12 +84,14 @@ func TestDecisionsGrowWithTags(t *testing.T) {
 					}
 					return slices.Min(all)
 				}
-				small, large := took(few), took(few*times)
-				if ratio := float64(large) / float64(small); ratio > 4*times {
-					t.Errorf("%d times the tags take %.0f times as long: %v and %v", times, ratio, small, large)
-				} else {
-					t.Logf("%d times the tags take %.0f times as long: %v and %v", times, ratio, small, large)
+				var ratio float64
+				for range 3 { // what else runs on the machine can spoil a measurement, not mend it
+					ratio = float64(took(few*times)) / float64(took(few))
+					if ratio <= 6*times {
+						return
+					}
 				}
+				t.Errorf("%d times the tags take %.0f times as long", times, ratio)
 			})
 		}
 	}
@@ -122,5 +124,22 @@ func TestRunHoldsLittle(t *testing.T) {
 	}
 	if t.Logf("%d bytes for each blob", each); each > 128 {
 		t.Errorf("%d bytes for each blob", each)
+	}
+}
+
+// Bytes to read are counted once over all targets of a run, and a registry that
+// mounts nothing is sent a blob again without it being read again.
+func TestRunReadsOnce(t *testing.T) {
+	one := func(registry, repo string, mountless bool) *Plan {
+		img := Image{Tags: []Tag{{Name: "v1", Why: New}}}
+		img.Root.Blobs = []Blob{{Descriptor: v1.Descriptor{Digest: number(1), Size: 10}, Have: Upload}}
+		return &Plan{Target: Place{registry, repo}, Mountless: mountless, Images: []Image{img}}
+	}
+	run := NewRun()
+	for _, p := range []*Plan{one("west", "a", false), one("west", "b", false), one("east", "a", true), one("east", "b", true)} {
+		run.Add(p)
+	}
+	if c := run.Cost(); c.Read != 10 || c.Bytes != 30 || c.Mounts != 1 {
+		t.Errorf("cost %+v", c)
 	}
 }

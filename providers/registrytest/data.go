@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 )
 
@@ -50,12 +51,17 @@ func (m *memory) Write(p []byte) (int, error) {
 	defer m.mu.Unlock()
 	written := len(p)
 	for len(p) > 0 {
-		if last := len(m.chunks) - 1; last < 0 || len(m.chunks[last]) >= chunk {
-			m.chunks = append(m.chunks, nil)
+		if last := len(m.chunks) - 1; last < 0 {
+			m.chunks = append(m.chunks, nil) // grows as it is filled: most blobs are small
+		} else if len(m.chunks[last]) >= chunk {
+			m.chunks = append(m.chunks, make([]byte, 0, chunk))
 		}
-		last := len(m.chunks) - 1
-		n := min(len(p), chunk-len(m.chunks[last]))
-		m.chunks[last] = append(m.chunks[last], p[:n]...)
+		last := &m.chunks[len(m.chunks)-1]
+		n := min(len(p), chunk-len(*last))
+		if free := cap(*last) - len(*last); free < n {
+			*last = slices.Grow(*last, min(chunk, max(len(*last)+n, 4*len(*last)))-len(*last))
+		}
+		*last = append(*last, p[:n]...)
 		p = p[n:]
 		m.size += int64(n)
 	}

@@ -1,6 +1,7 @@
 package registrytest
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -117,10 +118,11 @@ func (b *backend) put(repo string, blob content.Blob) error {
 	return b.driver.PutContent(context.Background(), linkPath(repo, digest), []byte(digest))
 }
 
-// store keeps small blobs as bytes, and those that are made on the fly as they are.
+// store keeps a copy of the blob's bytes, unless they are made on the fly or are
+// in memory already and never change.
 func (b *backend) store(blob content.Blob) (data, error) {
-	if blob.Generated {
-		return generated{ReaderAt: blob.Content, size: blob.Size}, nil
+	if _, inMemory := blob.Content.(*bytes.Reader); inMemory || blob.Generated {
+		return lent{ReaderAt: blob.Content, size: blob.Size}, nil
 	}
 	stored, err := b.driver.newData()
 	if err != nil {
@@ -130,12 +132,12 @@ func (b *backend) store(blob content.Blob) (data, error) {
 	return stored, err
 }
 
-// A generated blob has no bytes of its own and cannot be written.
-type generated struct {
+// A lent blob has no bytes of its own and cannot be written.
+type lent struct {
 	io.ReaderAt
 	size int64
 }
 
-func (g generated) Size() int64               { return g.size }
-func (g generated) drop()                     {}
-func (g generated) Write([]byte) (int, error) { return 0, fmt.Errorf("a generated blob is read only") }
+func (l lent) Size() int64               { return l.size }
+func (l lent) drop()                     {}
+func (l lent) Write([]byte) (int, error) { return 0, fmt.Errorf("a lent blob is read only") }

@@ -67,8 +67,8 @@ func TestUploadQuirks(t *testing.T) {
 		c.want(404, c.finish(a, []byte("x")))
 	})
 	t.Run("deadline", func(t *testing.T) {
-		c, _, _ := withLayer(t, Quirks{Uploads: Uploads{Deadline: 50 * time.Millisecond}})
-		c.s.Next(1, UploadPut, Fault{Break: StallUpload, At: 3, For: 60 * time.Millisecond})
+		c, _, _ := withLayer(t, Quirks{Uploads: Uploads{Deadline: 500 * time.Millisecond}})
+		c.s.Next(1, UploadPut, Fault{Break: StallUpload, At: 3, For: 600 * time.Millisecond})
 		a := c.want(202, c.do("POST", "/v2/app/blobs/uploads/", nil))
 		if a := c.finish(a, bytes.Repeat([]byte("x"), 1<<20)); a.err == nil {
 			t.Errorf("an upload past its deadline was answered %d", a.status)

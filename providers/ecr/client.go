@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -24,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/transship/transship/providers"
@@ -56,6 +58,7 @@ func (r *Registry) connect(ctx context.Context) (*clients, error) {
 		config.WithHTTPClient(client),
 		config.WithAPIOptions([]func(*middleware.Stack) error{r.observed}),
 		config.WithRetryer(r.retryer),
+		config.WithLogger(logging.LoggerFunc(r.note)),
 		config.WithEC2RoleCredentialOptions(r.metadata),
 	}
 	if id.Profile != "" {
@@ -79,6 +82,11 @@ func (r *Registry) connect(ctx context.Context) (*clients, error) {
 			o.BaseEndpoint = &r.opts.Endpoints.ECR
 		}
 	})}, nil
+}
+
+// note takes what the SDK has to say, which it would print otherwise.
+func (r *Registry) note(c logging.Classification, format string, values ...any) {
+	r.log.Debug("the AWS SDK says: "+firstLine(fmt.Sprintf(format, values...)), "host", r.Host(), "class", string(c))
 }
 
 func (r *Registry) stsOf(cfg aws.Config) *sts.Client {

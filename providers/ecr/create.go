@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -155,7 +156,7 @@ func (c Create) mutability() (types.ImageTagMutability, []types.ImageTagMutabili
 	if c.Immutability == "" && len(c.Exclusions) == 0 {
 		return "", nil
 	}
-	word := cmp.Or(c.Immutability, string(types.ImageTagMutabilityImmutable))
+	word := cmp.Or(strings.ToUpper(c.Immutability), string(types.ImageTagMutabilityImmutable))
 	var filters []types.ImageTagMutabilityExclusionFilter
 	for _, pattern := range c.Exclusions {
 		filters = append(filters, types.ImageTagMutabilityExclusionFilter{

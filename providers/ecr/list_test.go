@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/transship/transship/providers"
@@ -184,5 +185,35 @@ func TestListOnly(t *testing.T) {
 	err = r.Ensure(t.Context(), "team/new")
 	if providers.KindOf(err) != providers.Denied || !strings.Contains(providers.HintOf(err), "ecr:CreateRepository") {
 		t.Errorf("make: %v; %s", err, providers.HintOf(err))
+	}
+}
+
+// TestObserved: calls to the API are told to observers by their names, what gives
+// credentials as "token", and a throttle narrows the registry.
+func TestObserved(t *testing.T) {
+	s := serve(t, ecrtest.Options{})
+	signedIn(t, s.IAM().User("sync"))
+	role := s.IAM().Role("123456789012", "mirror", ecrtest.Trust{Principals: []string{"*"}})
+	var mu sync.Mutex
+	seen := map[string]int{}
+	r := open(t, s, func(o *Options) {
+		o.Identity.Roles = []Role{{ARN: role}}
+		o.OCI.Observe = func(q oci.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			seen[fmt.Sprint(q.Op, " ", q.Status)]++
+		}
+	})
+	works(t, r, "assumed-role/mirror/transship", "auth.aws.roles")
+	width := r.Limiter().Width()
+	s.Fail(1, "DescribeImages", ecrtest.Fault{Code: "ThrottlingException", Message: "Rate exceeded"})
+	if _, err := collect(r.Rows(t.Context(), "team/app")); err != nil {
+		t.Fatal(err)
+	}
+	if r.Limiter().Width() >= width {
+		t.Errorf("the width stayed at %d after a throttle", width)
+	}
+	if seen["DescribeImages 200"] != 2 || seen["DescribeImages 400"] != 1 || seen["token 200"] != 3 { // role, registry token, who we are
+		t.Errorf("observed %v", seen)
 	}
 }

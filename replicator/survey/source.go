@@ -104,8 +104,8 @@ func (s *source) list(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("source: %w", err)
 		}
-		if len(row.Tags) == 0 && row.Digest.Hex != "" {
-			fresh = append(fresh, s.untaggedRow(row)...)
+		if row.Digest.Hex != "" && s.manifestRow(row) {
+			fresh = append(fresh, row.Digest)
 		}
 		for _, tag := range row.Tags {
 			s.rows[tag] = tagRow{s.text(tag, row.Digest), types.MediaType(s.words.one(string(row.MediaType))), row.Pushed, row.Tagged, row.Archived}
@@ -141,15 +141,22 @@ func (s *source) wantsReferrers() bool {
 	return slices.ContainsFunc(s.links, func(l Link) bool { return l.Rule.ReferrersOn() })
 }
 
-// untaggedRow notes a manifest without a tag; it returns the digest if it has to
-// be read to know what it refers to.
-func (s *source) untaggedRow(row providers.Row) []v1.Hash {
-	s.untagged = append(s.untagged, row.Digest)
-	if row.Subject.Hex == "" {
-		return []v1.Hash{row.Digest}
+// manifestRow notes a manifest that has no tag, or that refers to another, with a
+// tag or without. It reports whether the manifest has to be read to know what it
+// refers to. What is in an archive refers to nothing that can be copied.
+func (s *source) manifestRow(row providers.Row) (unknown bool) {
+	tagged := len(row.Tags) > 0
+	if !tagged && !row.Archived {
+		s.untagged = append(s.untagged, row.Digest)
 	}
-	s.refers(row.Subject, v1.Descriptor{Digest: row.Digest, MediaType: row.MediaType, ArtifactType: row.ArtifactType})
-	return nil
+	switch {
+	case row.Archived:
+	case row.Subject.Hex != "":
+		s.refers(row.Subject, v1.Descriptor{Digest: row.Digest, MediaType: row.MediaType, ArtifactType: row.ArtifactType})
+	default:
+		return !tagged && !s.caps.Subjects
+	}
+	return false
 }
 
 func (s *source) refers(subject v1.Hash, d v1.Descriptor) {

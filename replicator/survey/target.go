@@ -27,18 +27,19 @@ type target struct {
 	err    error // why it could not be listed
 	listed chan struct{}
 
-	tags   map[string]v1.Hash
-	absent bool
-	whole  bool
-	ours   map[string]state.TargetTag
-	facts  plan.Facts
+	tags    map[string]v1.Hash
+	absent  bool
+	whole   bool
+	listing map[v1.Hash]bool // manifests of a bulk listing
+	ours    map[string]state.TargetTag
+	facts   plan.Facts
 }
 
 // list reads what the target has under which names. With hints it is not
 // listed: each tag is asked for.
 func (t *target) list(ctx context.Context) error {
 	defer close(t.listed)
-	t.tags, t.ours = map[string]v1.Hash{}, map[string]state.TargetTag{}
+	t.tags, t.ours, t.listing = map[string]v1.Hash{}, map[string]state.TargetTag{}, map[v1.Hash]bool{}
 	var err error
 	if t.reg, t.caps, err = t.open(ctx, "target", t.place); err != nil {
 		return err
@@ -66,6 +67,9 @@ func (t *target) list(ctx context.Context) error {
 		}
 		for _, tag := range row.Tags {
 			t.tags[tag] = row.Digest
+		}
+		if t.caps.BulkDigests && row.Digest.Hex != "" {
+			t.listing[row.Digest] = true
 		}
 	}
 	return nil
@@ -204,9 +208,12 @@ func (a *answers) tag(tag string) error {
 	})
 }
 
-// probe looks for a manifest. One that cannot be asked for counts as missing: to
-// put it again is harmless.
+// probe looks for a manifest: what the target listed is there, in its archive
+// too. One that cannot be asked for counts as missing: to put it again is harmless.
 func (a *answers) probe(digest v1.Hash) error {
+	if a.t.listing[digest] {
+		return a.note(nil, func() { a.t.facts.Target.Seen[digest] = true })
+	}
 	_, err := a.t.reg.Head(a.ctx, a.t.place.Repo, digest.String())
 	return a.note(err, func() { a.t.facts.Target.Seen[digest] = err == nil })
 }

@@ -93,7 +93,7 @@ func (s *Spool) fill(ctx context.Context, e *entry, r *read) error {
 	if err != nil {
 		return err
 	}
-	buf := make([]byte, max(512, min(e.size, 128<<10))) // most blobs are configs of a few kB
+	buf := make([]byte, 128<<10)
 	h := sha256.New()
 	if err := s.trust(e, r, to, h, buf); err != nil || e.whole {
 		return err

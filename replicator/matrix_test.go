@@ -111,7 +111,11 @@ type ability struct {
 	fallbackTags   bool // the source has a fallback tag for each of them
 	prepare        func(target *registrytest.Server, repo string)
 	want           map[string]outcome // by feature; "" is every other
+	quick          []string           // the features that are enough every day
 }
+
+// Features that show what moves under tags, and how layers get there.
+var few = []string{"plain image", "nested index", "signatures by cosign's tags", "signature of a signature", "some platforms, rewritten"}
 
 // A listing is how clients of the target find out who refers to what.
 type listing string
@@ -159,23 +163,23 @@ var abilities = []ability{
 	{name: "takes everything", target: func(q *registrytest.Quirks) { q.SparseIndex, q.Schema1 = true, true }},
 	{name: "takes little, as said", says: "capabilities: {sparseIndex: no, schema1: no}",
 		want: map[string]outcome{"Docker schema 1": refusedSchema1, "some platforms, sparse": refusedSparse}},
-	{name: "no mounts", target: func(q *registrytest.Quirks) { q.NoMount = true }, want: most},
-	{name: "mounts lie", target: func(q *registrytest.Quirks) { q.MountLies = true }, want: most},
-	{name: "hidden layers", target: func(q *registrytest.Quirks) { q.HiddenLayers = true }, want: most},
+	{name: "no mounts", target: func(q *registrytest.Quirks) { q.NoMount = true }, want: most, quick: few},
+	{name: "mounts lie", target: func(q *registrytest.Quirks) { q.MountLies = true }, want: most, quick: few},
+	{name: "hidden layers", target: func(q *registrytest.Quirks) { q.HiddenLayers = true }, want: most, quick: few},
 	{name: "immutable as ECR", target: immutable(registrytest.ImmutableECR), want: most},
-	{name: "immutable as ACR", target: immutable(registrytest.ImmutableACR), want: most},
-	{name: "immutable as Quay", target: immutable(registrytest.ImmutableQuay), want: most},
-	{name: "immutable as Harbor", target: immutable(registrytest.ImmutableHarbor), want: most},
-	{name: "immutable as Google's", target: immutable(registrytest.ImmutableGAR), want: most},
+	{name: "immutable as ACR", target: immutable(registrytest.ImmutableACR), want: most, quick: few},
+	{name: "immutable as Quay", target: immutable(registrytest.ImmutableQuay), want: most, quick: few},
+	{name: "immutable as Harbor", target: immutable(registrytest.ImmutableHarbor), want: most, quick: few},
+	{name: "immutable as Google's", target: immutable(registrytest.ImmutableGAR), want: most, quick: few},
 	{name: "immutable, no referrers API", target: func(q *registrytest.Quirks) {
 		q.NoReferrers, q.Immutable = true, registrytest.ImmutableQuay
 	}, lists: byFallback, want: most},
 	{name: "must exist first as at ECR", target: func(q *registrytest.Quirks) { q.MustExist = registrytest.MustExistAsECR },
-		want: map[string]outcome{"": failedMissing}},
+		want: map[string]outcome{"": failedMissing}, quick: few},
 	{name: "must exist first as at Google's", target: func(q *registrytest.Quirks) { q.MustExist = registrytest.MustExistAsGAR },
-		want: map[string]outcome{"": failedMissing}},
+		want: map[string]outcome{"": failedMissing}, quick: few},
 	{name: "must exist first, and does", target: func(q *registrytest.Quirks) { q.MustExist = registrytest.MustExistAsECR },
-		prepare: func(s *registrytest.Server, repo string) { s.Create(repo) }, want: most},
+		prepare: func(s *registrytest.Server, repo string) { s.Create(repo) }, want: most, quick: few},
 
 	{name: "from no referrers API", source: func(q *registrytest.Quirks) { q.NoReferrers = true }, fallbackTags: true, want: most},
 	{name: "from no referrers API to none", source: func(q *registrytest.Quirks) { q.NoReferrers = true }, fallbackTags: true,

@@ -204,6 +204,8 @@ func TestDiffProperties(t *testing.T) {
 		w := newWorld(t, randomSource(r), "lib: x=base(cb l1 l2)")
 		w.caps.SparseIndex = []providers.Tri{providers.Maybe, providers.Yes, providers.No}[r.IntN(3)]
 		w.caps.Referrers = []providers.Tri{providers.Yes, providers.No}[r.IntN(2)]
+		w.caps.Fallback = []providers.Tri{providers.Maybe, providers.Yes, providers.No}[r.IntN(3)]
+		w.rule.Children, w.bulk = r.IntN(2) == 0, r.IntN(3) == 0
 		f := w.facts()
 		p := Diff(f)
 		first, _ := json.Marshal(p)

@@ -36,6 +36,10 @@ func decide(f Facts) (Plan, *wanting) {
 	j.plan = Plan{
 		At: f.At, Target: f.Target.Place, Create: f.Target.Absent, Kept: slices.Clone(f.Left),
 	}
+	if j.misnamed() {
+		j.finish()
+		return j.plan, j.want
+	}
 	j.bare = slices.ContainsFunc(f.Wants, func(w Want) bool { return w.Tag == "" })
 	groups := j.groups()
 	for _, g := range groups {

@@ -36,6 +36,9 @@ func (f Found) Marker() bool {
 // lacks is the trouble with content for which the target needs a capability that
 // it lacks.
 func lacks(capability string) *trouble {
+	if strings.HasPrefix(capability, providers.CapSizes) {
+		return oversized(capability)
+	}
 	t := &trouble{kind: LeftRefused, lack: capability}
 	switch capability {
 	case providers.CapSchema1:
@@ -62,6 +65,8 @@ func (j *judge) settledBefore(w Want, known state.TargetTag) bool {
 		return j.still(w, providers.CapSchema1, caps.Schema1)
 	case refused(providers.CapSparse, w.Rule.Selection):
 		return j.still(w, providers.CapSparse, caps.SparseIndex)
+	case refused(sizes(caps), w.Rule.Selection):
+		return j.still(w, sizes(caps), providers.No)
 	}
 	return false
 }

@@ -78,7 +78,7 @@ func (t *tree) node(d v1.Descriptor, depth int) (Node, *trouble) {
 		return Node{}, bad
 	}
 	n.Blobs, bad = t.place(append(m.Blobs(), blobs...))
-	if bad != nil {
+	if bad = cmp.Or(bad, t.fits(m, n.Blobs)); bad != nil {
 		return Node{}, bad
 	}
 	return n, t.here(&n, depth > 1 && t.j.f.Target.Caps.SparseIndex != providers.No)

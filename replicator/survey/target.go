@@ -57,6 +57,9 @@ func (t *target) list(ctx context.Context) error {
 		return nil
 	}
 	t.whole = true
+	if t.caps.Names.Check(t.place.Repo) != nil {
+		return nil // the plan refuses it: the registry has no such name to be asked for
+	}
 	for row, err := range t.reg.Rows(ctx, t.place.Repo) {
 		if providers.KindOf(err) == providers.NotFound {
 			t.absent = true

@@ -16,7 +16,7 @@ func TestHelp(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", "/home/you/.cache")
 	for _, command := range []string{
 		"", "plan", "sync", "copy", "check", "adopt", "status", "version", "completion",
-		"config", "config init", "config validate", "config schema",
+		"config", "config init", "doctor", "providers", "config validate", "config schema",
 	} {
 		t.Run("transship "+command, func(t *testing.T) {
 			var out, complaints bytes.Buffer

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -57,11 +58,10 @@ func cmdRegistry(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("usage: registry NAME [QUIRK...]")
 	}
 	words := args[1:]
-	i := slices.Index(words, "tls")
-	if i >= 0 {
-		words = slices.Delete(slices.Clone(words), i, i+1)
-	}
-	s, err := registrytest.Start(registrytest.Options{TLS: i >= 0})
+	expired := slices.Contains(words, "expired") // a certificate that is
+	secure := expired || slices.Contains(words, "tls")
+	words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "tls" || w == "expired" })
+	s, err := registrytest.Start(registrytest.Options{TLS: secure, Expired: expired})
 	ts.Check(err)
 	w := worldOf(ts)
 	w.servers[name], w.arrived[name] = s, watch(s)
@@ -105,6 +105,7 @@ func quirks() map[string]func(q *registrytest.Quirks, value string) {
 		"full":       func(q Q, v string) { q.Full = v != "no" },
 		"must-exist": func(q Q, v string) { q.MustExist = registrytest.MustExist(v) },
 		"no-catalog": func(q Q, _ string) { q.NoCatalog = true },
+		"skew":       func(q Q, v string) { q.ClockSkew, _ = time.ParseDuration(v) },
 		"no-mount":   func(q Q, _ string) { q.NoMount = true },
 		"sparse":     func(q Q, _ string) { q.SparseIndex = true },
 		"upload-at":  func(q Q, v string) { q.UploadHost = v },

@@ -102,6 +102,16 @@ func PushTimes(name string) bool { return providersByName[name].pushTimes }
 // where they are given neither an Authenticator nor a Keychain.
 func SignsIn(name string) bool { return providersByName[name].signsIn }
 
+// Permissions is the smallest permission to grant so that the registry can be
+// read and, with push, written, in the words of its provider: an IAM policy, roles;
+// "" where the provider has none.
+func Permissions(r providers.Registry, push bool) string {
+	if p, ok := r.(interface{ Permissions(push bool) string }); ok {
+		return p.Permissions(push)
+	}
+	return ""
+}
+
 // Open opens a registry of the named provider. It connects to nobody yet. The
 // caller closes it.
 func Open(name string, o Options) (providers.Registry, error) {

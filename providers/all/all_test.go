@@ -39,3 +39,26 @@ func TestOpen(t *testing.T) {
 		}
 	}
 }
+
+// What is documented of a provider asks nobody, and everyone has words for what to grant.
+func TestDocumented(t *testing.T) {
+	if caps := Documented("layout"); caps.Mount != providers.Yes {
+		t.Errorf("layout: %+v", caps)
+	}
+	if caps := Documented("ecr"); len(caps.Quotas) == 0 || caps.Names.IsZero() {
+		t.Errorf("ecr: %+v", caps)
+	}
+	if caps := Documented("nothing"); caps.Catalog != providers.Maybe {
+		t.Errorf("nothing: %+v", caps)
+	}
+	for _, name := range Names() {
+		r, err := Open(name, Options{Host: samples[name], Path: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reads, writes := Permissions(r, false), Permissions(r, true); reads == "" || writes == "" || reads == writes {
+			t.Errorf("%s: to read %q, to write %q", name, reads, writes)
+		}
+		r.Close()
+	}
+}

@@ -140,6 +140,9 @@ func (f Fault) answer(w http.ResponseWriter) {
 // serveAPI answers a request to the registry itself.
 func (s *Server) serveAPI(x *exchange) {
 	x.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	if x.q.ClockSkew != 0 {
+		x.Header().Set("Date", time.Now().Add(x.q.ClockSkew).UTC().Format(http.TimeFormat))
+	}
 	if !s.admitted(x) {
 		return
 	}

@@ -41,6 +41,8 @@ type Wire struct {
 	// BytesPerSecond bounds all bodies together, in each direction; ConnBytesPerSecond
 	// those on one connection. 0 is no bound.
 	BytesPerSecond, ConnBytesPerSecond int64
+	// ClockSkew is how far the Date header is ahead of the time.
+	ClockSkew time.Duration
 }
 
 // Listing is how repositories and tags are listed.

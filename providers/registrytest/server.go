@@ -19,6 +19,8 @@ type Options struct {
 	Dir string
 	// TLS serves https, with a CA of the server's own; see [Server.CA].
 	TLS bool
+	// Expired makes the certificate one that ended an hour ago.
+	Expired bool
 	// Addr is the address to listen at, 127.0.0.1:0 if empty. It has to be loopback.
 	Addr string
 	// Quirks are those to begin with.
@@ -107,7 +109,7 @@ func (s *Server) listen(opts Options) error {
 		return fmt.Errorf("%s is not a loopback address", addr)
 	}
 	if opts.TLS {
-		if s.ca, err = newAuthority(host); err != nil {
+		if s.ca, err = newAuthority(host, opts.Expired); err != nil {
 			return err
 		}
 	}

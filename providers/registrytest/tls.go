@@ -22,7 +22,7 @@ type authority struct {
 	leaf tls.Certificate
 }
 
-func newAuthority(host string) (*authority, error) {
+func newAuthority(host string, expired bool) (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make CA: %w", err)
@@ -38,6 +38,9 @@ func newAuthority(host string) (*authority, error) {
 	}
 	leaf := *ca
 	leaf.SerialNumber, leaf.Subject, leaf.IsCA = big.NewInt(2), pkix.Name{CommonName: host}, false
+	if expired {
+		leaf.NotBefore, leaf.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
+	}
 	leaf.KeyUsage, leaf.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	leaf.IPAddresses, leaf.DNSNames = []net.IP{net.ParseIP(host)}, []string{"localhost"}
 	signed, err := x509.CreateCertificate(rand.Reader, &leaf, ca, key.Public(), key)

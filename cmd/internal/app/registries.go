@@ -18,6 +18,8 @@ type registries struct {
 	set *policy.Set
 	log *slog.Logger
 
+	retry all.Retry // zero is the providers' default
+
 	mu   sync.Mutex
 	open map[string]providers.Registry
 }
@@ -65,7 +67,7 @@ func (r *registries) options(name string, what policy.Registry) (all.Options, er
 		Push:  r.isTarget(name),
 		Width: what.Limits.Width, Requests: perSecond, Burst: burst,
 		ReadBytes: float64(what.Limits.Bytes), WriteBytes: float64(what.Limits.Bytes),
-		UserAgent: "transship/" + thisBuild().Version, Logger: r.log,
+		UserAgent: "transship/" + thisBuild().Version, Logger: r.log, Retry: r.retry,
 		Capabilities: map[string]providers.Tri{}, Quotas: map[string]providers.Rate{},
 	}
 	for quota, rate := range what.Limits.Quotas {

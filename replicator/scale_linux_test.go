@@ -69,9 +69,9 @@ func (s scale) measure(t *testing.T, limit int64) (rows []string) {
 		}
 		out := pass.inProcess(t, dir)
 		lists := int64(s.Repos * ((s.Tags + hollowPage - 1) / hollowPage))
-		want := scaled{Lists: lists, Reads: tags * int64(1+s.Refs), Referrers: tags}
+		want := scaled{Lists: lists, Reads: tags * int64(1+s.Refs), Referrers: tags * int64(1+s.Refs)}
 		if i > 0 {
-			want = scaled{Lists: lists, Heads: tags, Reads: 0, Referrers: tags}
+			want = scaled{Lists: lists, Heads: tags, Referrers: tags * int64(1+s.Refs)} // of referrers too
 		}
 		if i > 1 {
 			want.Referrers = 0

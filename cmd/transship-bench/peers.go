@@ -29,7 +29,7 @@ func eachTarget(j job, of func(n int, target string) (batch, error)) ([]batch, e
 }
 
 func regsyncTool() tool {
-	return tool{name: "regsync", about: "once, parallel 8, referrers and digest tags on", pass: regsyncPass}
+	return tool{name: "regsync", about: "once, parallel 8, referrers and digest tags on", hashes: true, pass: regsyncPass}
 }
 
 // regsyncPass is one process for each target.

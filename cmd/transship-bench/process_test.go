@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func TestRunBatches(t *testing.T) {
@@ -42,7 +43,9 @@ func TestSideBySide(t *testing.T) {
 	dir := t.TempDir()
 	meet := `echo here >> here; while [ $(wc -l < here) -lt 4 ]; do :; done`
 	c := command{path: "/bin/sh", args: []string{"-c", meet}, dir: dir, env: []string{"PATH=" + os.Getenv("PATH")}}
-	u, err := runBatches(t.Context(), []batch{{4, []command{c, c, c, c}}})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // for those that wait in vain
+	defer cancel()
+	u, err := runBatches(ctx, []batch{{4, []command{c, c, c, c}}})
 	if err != nil || u.Exit != 0 || u.CPU <= 0 {
 		t.Errorf("%+v %v", u, err)
 	}

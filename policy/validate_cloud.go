@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -34,6 +35,26 @@ func (r Registry) validateCloud(path string, ps *Problems) {
 		a.validate(join(path, "auth.azure"), ps)
 	}
 	r.Create.validate(provider, r.inferred(), join(path, "create"), ps)
+}
+
+// CheckQuotas holds limits.quotas against the quotas that a registry's provider
+// publishes, by their names. It returns what is wrong, with positions.
+func (s *Set) CheckQuotas(published func(registry string) []string) Problems {
+	var ps Problems
+	for _, name := range s.Names() {
+		for quota := range s.Registries[name].Limits.Quotas {
+			known := published(name)
+			if slices.Contains(known, quota) {
+				continue
+			}
+			instead := "expected " + oneOf(known) + suggest(quota, known)
+			if len(known) == 0 {
+				instead = s.Registries[name].ProviderName() + " publishes none; use limits.requests"
+			}
+			ps.add(join("registries", name)+".limits.quotas."+quota, "no quota %s; %s", quote(quota), instead)
+		}
+	}
+	return s.placed(ps)
 }
 
 // inferred says where the provider is from, if the policy does not name it.

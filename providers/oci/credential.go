@@ -30,15 +30,36 @@ func (s *signer) credential(ctx context.Context) (shown, error) {
 	if cause := context.Cause(ctx); cause != nil {
 		return shown{}, cause
 	}
-	e, ok := errors.AsType[*providers.Error](err)
-	if !ok {
-		e = &providers.Error{Kind: providers.Denied, Op: "find credentials", Ref: s.r.Host(),
-			Hint: s.r.opts.credentialHint(), Err: errors.New(sanitize(err.Error()))}
-	}
+	e := s.unfound(err)
 	if s.keep == nil {
 		return shown{}, e
 	}
 	return shown{}, s.stop.stop(e, nil)
+}
+
+// unfound is the error of a credential that cannot be had.
+func (s *signer) unfound(err error) *providers.Error {
+	if e, ok := errors.AsType[*providers.Error](err); ok {
+		return e
+	}
+	return &providers.Error{Kind: providers.Denied, Op: "find credentials", Ref: s.r.Host(),
+		Hint: s.r.opts.credentialHint(), Err: errors.New(sanitize(err.Error()))}
+}
+
+// signIn asks the cloud, unless it has refused the identity: those who come while
+// others wait for that answer are to find it.
+func (s *signer) signIn(ctx context.Context) (Credential, error) {
+	if err := s.stop.check(nil); err != nil {
+		return Credential{}, err
+	}
+	c, err := s.r.opts.SignIn(ctx)
+	if err == nil || context.Cause(ctx) != nil {
+		return c, err
+	}
+	if e := s.unfound(err); e.Kind == providers.Denied {
+		return Credential{}, s.stop.stop(e, nil)
+	}
+	return Credential{}, err
 }
 
 func (s *signer) fetch(ctx context.Context) (shown, error) {

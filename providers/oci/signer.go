@@ -40,7 +40,7 @@ func newSigner(r *Registry) (*signer, error) {
 	s := &signer{r: r, auth: r.opts.Authenticator, gate: make(chan struct{}, 1)}
 	s.tokens.s, s.tokens.lots.most = s, r.opts.TokenRepositories
 	if r.opts.SignIn != nil {
-		s.keep = &keeper{fetch: r.opts.SignIn}
+		s.keep = &keeper{fetch: s.signIn}
 	}
 	if s.auth == nil && r.opts.Keychain != nil {
 		var err error

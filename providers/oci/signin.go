@@ -92,21 +92,29 @@ type keeper struct {
 
 // get returns a credential that lives.
 func (k *keeper) get(ctx context.Context) (*held, error) {
-	k.mu.Lock()
-	have := k.have
-	k.mu.Unlock()
-	if have != nil && time.Now().Before(have.half) {
+	have, fresh := k.fresh()
+	if fresh {
 		return have, nil
 	}
-	fresh, err := k.fetches.do(ctx, "", k.renew)
+	got, err := k.fetches.do(ctx, "", k.renew)
 	if err != nil && have != nil && providers.KindOf(err).Retryable() && context.Cause(ctx) == nil && have.live(time.Now()) {
 		k.later(have)
 		return have, nil // who signs us in is away, the old one still good
 	}
-	return fresh, err
+	return got, err
+}
+
+// fresh returns the credential at hand, and whether it is young enough.
+func (k *keeper) fresh() (*held, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.have, k.have != nil && time.Now().Before(k.have.half)
 }
 
 func (k *keeper) renew(ctx context.Context) (*held, error) {
+	if have, fresh := k.fresh(); fresh {
+		return have, nil // somebody else's renewal ended just now
+	}
 	start := time.Now() // its life is counted from before the request
 	c, err := k.fetch(ctx)
 	if err != nil {

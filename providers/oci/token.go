@@ -45,13 +45,16 @@ const (
 
 // get returns a token that covers want.
 func (t *tokens) get(ctx context.Context, how challenge, want scopes) (*bearer, error) {
-	now := time.Now()
-	if b := t.find(want, func(b *bearer) bool { return now.Before(b.half) }); b != nil {
+	young := func(b *bearer) bool { return time.Now().Before(b.half) }
+	if b := t.find(want, young); b != nil {
 		return b, nil
 	}
 	base := t.withMore(want)
 	lot, shared := t.lots.of(base)
 	b, err := t.fetches.do(ctx, lot.key(), func(ctx context.Context) (*bearer, error) {
+		if b := t.find(want, young); b != nil {
+			return b, nil // somebody else's fetch ended just now
+		}
 		if shared {
 			return t.fetchLot(ctx, how, want, lot)
 		}

@@ -175,6 +175,10 @@ func (d *doctor) push(ctx context.Context, reg providers.Registry, listed string
 		return
 	}
 	repo := d.targetRepo(listed)
+	if repo == "" {
+		d.skip("no repository is known to try it with", "push")
+		return
+	}
 	d.run(ctx, "push", func(ctx context.Context) finding {
 		caps, err := reg.Caps(ctx)
 		if err == nil {
@@ -204,10 +208,10 @@ func (d *doctor) targetRepo(listed string) string {
 			}
 		}
 	}
-	if listed != "" {
-		return listed
+	if listed == "" && !all.SignsIn(d.up.Provider) {
+		return "transship-doctor" // which a cloud may have no such name for
 	}
-	return "transship-doctor"
+	return listed
 }
 
 // abilities tells what the host can do and where that was learned.

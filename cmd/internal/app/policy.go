@@ -16,5 +16,13 @@ func readPolicy(paths []string) (*policy.Set, error) {
 	if err := set.CheckCapabilities(pushTimes).Err(); err != nil {
 		return nil, err
 	}
+	if err := set.CheckQuotas(func(registry string) (names []string) {
+		for _, q := range all.Documented(set.Registries[registry].ProviderName()).Quotas {
+			names = append(names, q.Name)
+		}
+		return names
+	}).Err(); err != nil {
+		return nil, err
+	}
 	return set, nil
 }

@@ -63,6 +63,9 @@ func (t trial) measure(ctx context.Context) (r sample, err error) {
 	if err != nil {
 		return sample{}, err
 	}
+	if t.tool.realmByName && t.scenario.login() {
+		w.nameRealms()
+	}
 	batches, err := t.batches(w)
 	if err != nil {
 		return sample{}, err

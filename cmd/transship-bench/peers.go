@@ -59,7 +59,7 @@ func regsyncConfig(j job, target string) string {
 }
 
 func craneTool() tool {
-	return tool{name: "crane", about: "cp -a -j 4 for each repository, 4 processes side by side", hashes: true, pass: cranePass}
+	return tool{name: "crane", about: "cp -a -j 4 for each repository, 4 processes side by side", hashes: true, realmByName: true, pass: cranePass}
 }
 
 // cranePass is a process for each repository.

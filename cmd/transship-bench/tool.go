@@ -23,6 +23,9 @@ type tool struct {
 	remembers bool
 	// hashes is whether it hashes what it copies.
 	hashes bool
+	// realmByName is whether it refuses a token service on a private address of
+	// another port, as it has here; it is then told localhost.
+	realmByName bool
 	// pass returns what to run for one pass over j, having written the files that it
 	// reads into j.dir.
 	pass func(path string, j job) ([]batch, error)

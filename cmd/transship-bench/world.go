@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/transship/transship/providers/registrytest"
@@ -87,6 +88,15 @@ func (w *world) calm() (restore func()) {
 			s.Set(func(q *registrytest.Quirks) { *q = quirks })
 			s.ResetCounts()
 		}
+	}
+}
+
+// nameRealms has the registries name their token services by localhost instead of
+// by address.
+func (w *world) nameRealms() {
+	for _, s := range w.servers() {
+		realm := strings.Replace(s.TokenURL(), "127.0.0.1", "localhost", 1)
+		s.Set(func(q *registrytest.Quirks) { q.Realm = realm })
 	}
 }
 

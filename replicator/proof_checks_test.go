@@ -268,10 +268,15 @@ func (m model) missing(s *registrytest.Server, name, repo string) (wrong []error
 // readOnce fails for each blob that a process, which calls itself agent, read from
 // the source from its start again (I8), unless a fault of a request is the reason,
 // or that the source had it wrong. To go on where a read was broken off is fine.
-func (w *world) readOnce(agent string, wrong ...string) {
+// What is asked for after the request cut, if that is not 0, is given up at once and
+// does not count.
+func (w *world) readOnce(agent string, cut int64, wrong ...string) {
 	w.t.Helper()
 	reads := map[string][]registrytest.Request{}
 	for _, r := range w.src().Log() {
+		if cut > 0 && r.N > cut {
+			break
+		}
 		if r.Header["User-Agent"] == agent && (r.Class == registrytest.BlobGet || r.Class == registrytest.Storage) && r.Status != 307 {
 			digest := "sha256:" + r.Path[strings.LastIndex(r.Path, ":")+1:]
 			reads[digest] = append(reads[digest], r)

@@ -78,7 +78,7 @@ func TestLies(t *testing.T) {
 		{"blob without end", s, lies(0, noEnd, registrytest.BlobGet), fails, "more than", 70},
 		{"redirects in a circle", s, func(l *liar) {
 			lies(0, registrytest.Fault{Status: 307, Location: l.src().URL() + "/v2/" + victim + "/blobs/round"}, registrytest.BlobGet)(l)
-		}, fails, "307", 90},
+		}, fails, "307", 150},
 		{"100,000 referrers", s, is(func(q *registrytest.Quirks) { q.ReferrersPage, q.MoreReferrers = 1000, crowd(100_000) }), stops, "referrers", 200},
 
 		// Lengths that are none, and encodings that nobody asked for.

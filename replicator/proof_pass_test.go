@@ -51,6 +51,7 @@ func (s *trial) faulty() {
 		case soft:
 			p.halt()
 		case hard:
+			s.cut = requests(s.src())
 			cancel(errStopped)
 		case kill:
 			dead.Store(true)

@@ -27,9 +27,10 @@ const batch = 25
 // regressions are seeds of schedules that found something; they always run. Which
 // fault or test they led to:
 var regressions = []uint64{
-	20,  // state believes in a referrer that is not there: its fallback index is refused (TestListedReferrerIsBrought)
-	45,  // one odd answer of the referrers API is believed for a week (TestOddReferrersAreAskedForAgain)
-	717, // a source lists what refers to something else (TestListsOfStrangers)
+	20,   // state believes in a referrer that is not there: its fallback index is refused (TestListedReferrerIsBrought)
+	45,   // one odd answer of the referrers API is believed for a week (TestOddReferrersAreAskedForAgain)
+	1352, // a read is begun for somebody who has given up already (TestNoReadForWhoGaveUp)
+	717,  // a source lists what refers to something else (TestListsOfStrangers)
 }
 
 // TestSchedules runs random schedules: four repositories, two targets, three
@@ -39,7 +40,7 @@ var regressions = []uint64{
 // goroutine is left.
 //
 //	go test ./replicator -run TestSchedules -seed 17 -v
-//	TRANSSHIP_LONG=1 go test ./replicator -run TestSchedules -timeout 3h   # 10,000
+//	TRANSSHIP_LONG=1 go test ./replicator -run TestSchedules -timeout 4h -parallel 6   # 10,000
 func TestSchedules(t *testing.T) {
 	seeds := *seedsEnd
 	if os.Getenv("TRANSSHIP_LONG") == "1" {
@@ -113,6 +114,7 @@ type trial struct {
 	hurried  bool // clients give up early on silence
 
 	proc  *process
+	cut   int64    // the source's request at which proc was stopped hard; 0 is never
 	wrong []string // blobs that the source, or the spool, has wrong at times
 
 	olds   []string // folders with states of earlier times
@@ -250,7 +252,7 @@ func (s *trial) moveTag(r *rand.Rand) {
 // process returns the process at work, or starts one.
 func (s *trial) process() *process {
 	if s.proc == nil {
-		s.proc = s.start()
+		s.proc, s.cut = s.start(), 0
 	}
 	return s.proc
 }
@@ -266,7 +268,7 @@ func (s *trial) over() {
 	if s.unlogged() { // the log does not tell which reads the client gave up
 		return
 	}
-	s.readOnce(agent, s.wrong...)
+	s.readOnce(agent, s.cut, s.wrong...)
 }
 
 // hold asserts what holds at any time.

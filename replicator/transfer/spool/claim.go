@@ -38,6 +38,9 @@ func (s *Spool) Claim(ctx context.Context, desc v1.Descriptor, party string, src
 	if s.closed {
 		return nil, ErrClosed
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx) // no read is begun for whoever has given up
+	}
 	if desc.Size > s.opts.Bytes && desc.Size > min(s.opts.Small, s.opts.Memory) {
 		return nil, fmt.Errorf("%d bytes are %w of %d", desc.Size, ErrTooLarge, s.opts.Bytes)
 	}

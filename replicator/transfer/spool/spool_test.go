@@ -522,3 +522,21 @@ func TestChurn(t *testing.T) {
 		t.Errorf("at the end: %+v", st)
 	}
 }
+
+// Whoever has given up begins no read.
+func TestNoReadForWhoGaveUp(t *testing.T) {
+	s, err := Open(Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	desc := v1.Descriptor{Digest: sumOf([]byte("x")), Size: 1}
+	if _, err := s.Claim(ctx, desc, "one", nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if n := s.Stats().Entries; n != 0 {
+		t.Errorf("%d entries", n)
+	}
+}

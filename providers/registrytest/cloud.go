@@ -25,6 +25,10 @@ type Cloud struct {
 	Mount func(a *Ask, from string) bool
 	// Stored is told of every manifest that was taken.
 	Stored func(Putting)
+	// Serve answers requests to the registry's own host that are none of a
+	// registry (Class Other), such as ACR's metadata API, and reports whether it
+	// did. It is asked before Admit.
+	Serve func(http.ResponseWriter, *Ask) bool
 }
 
 // An Ask is a request to the registry.
@@ -57,9 +61,13 @@ type Putting struct {
 type Refusal struct {
 	Status        int
 	Code, Message string
+	Detail        any // of the envelope, nil for none
 	Text          string
 	Header        http.Header
 }
+
+// Send answers w with f.
+func (f *Refusal) Send(w http.ResponseWriter) { f.send(w) }
 
 func (f *Refusal) send(w http.ResponseWriter) {
 	maps.Copy(w.Header(), f.Header)
@@ -67,7 +75,7 @@ func (f *Refusal) send(w http.ResponseWriter) {
 		http.Error(w, f.Text, f.Status)
 		return
 	}
-	refusal{f.Status, f.Code, f.Message, nil}.send(w)
+	refusal{f.Status, f.Code, f.Message, f.Detail}.send(w)
 }
 
 // admit asks the cloud, and reports whether x is to be served.
@@ -124,6 +132,30 @@ func (s *Server) Images(repo, after string, n int) (page []Image, more, ok bool)
 	return page, to < len(r.order), true
 }
 
+// TagPage returns at most n tags that follow after, in lexical order, with their
+// digests, and whether there are more. ok is false if there is no such repository.
+func (s *Server) TagPage(repo, after string, n int) (page []Tagged, more, ok bool) {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	r := s.store.repos[repo]
+	if r == nil {
+		return nil, false, false
+	}
+	r.sort()
+	from, found := slices.BinarySearch(r.tagOrder, after)
+	if found {
+		from++
+	}
+	to := min(len(r.tagOrder), from+max(0, n))
+	for _, tag := range r.tagOrder[from:to] {
+		page = append(page, Tagged{tag, r.tags[tag]})
+	}
+	return page, to < len(r.tagOrder), true
+}
+
+// A Tagged is a tag with its digest.
+type Tagged struct{ Tag, Digest string }
+
 // Image returns the image under a tag or a digest.
 func (s *Server) Image(repo, ref string) (Image, bool) {
 	s.store.mu.Lock()
@@ -154,7 +186,8 @@ func (r *repository) sort() {
 	}
 	r.order = slices.Sorted(maps.Keys(r.manifests))
 	r.names = make(map[string][]string, len(r.manifests))
-	for _, tag := range slices.Sorted(maps.Keys(r.tags)) {
+	r.tagOrder = slices.Sorted(maps.Keys(r.tags))
+	for _, tag := range r.tagOrder {
 		r.names[r.tags[tag]] = append(r.names[r.tags[tag]], tag)
 	}
 }

@@ -2,6 +2,7 @@ package registrytest
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -120,4 +121,53 @@ func TestEmptyPutFails(t *testing.T) {
 	c.want(500, c.finish(a, nil, []byte("helloworld")))
 	a = c.want(202, c.do("PATCH", c.location(begin(), ""), []byte("world"), octets))
 	c.want(201, c.finish(a, []byte("!"), []byte("helloworld")))
+}
+
+// TestServe: what is no registry's is the cloud's, before it asks who is there.
+func TestServe(t *testing.T) {
+	s := New(t, Options{Cloud: Cloud{
+		Admit: func(*Ask) *Refusal { return &Refusal{Status: 418, Code: "X", Detail: map[string]string{"a": "b"}} },
+		Serve: func(w http.ResponseWriter, a *Ask) bool {
+			if a.Request.URL.Path != "/own/api" {
+				return false
+			}
+			(&Refusal{Status: 299, Text: "mine"}).Send(w)
+			return true
+		}}})
+	for path, want := range map[string]int{"/own/api": 299, "/other": 418, "/v2/": 418} {
+		resp, err := s.Client().Get(s.URL() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != want || want == 418 && !strings.Contains(string(body), `"detail":{"a":"b"}`) {
+			t.Errorf("%s is answered %d %s (%v), want %d", path, resp.StatusCode, body, err, want)
+		}
+	}
+}
+
+// TestTagPage: in order, each once, with changes seen.
+func TestTagPage(t *testing.T) {
+	s := New(t, Options{})
+	m, other := content.Image("x", nil), content.Image("y", nil)
+	for _, tag := range []string{"c", "a", "b"} {
+		if err := s.Load("app", m, tag); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, more, ok := s.TagPage("app", "a", 1)
+	if !ok || !more || len(page) != 1 || page[0] != (Tagged{"b", m.Digest.String()}) {
+		t.Errorf("after a: %v, %v, %v", page, more, ok)
+	}
+	if err := s.Load("app", other, "b", "d"); err != nil {
+		t.Fatal(err)
+	}
+	page, more, _ = s.TagPage("app", "a", 5)
+	if more || len(page) != 3 || page[0].Digest != other.Digest.String() || page[2].Tag != "d" {
+		t.Errorf("after a change: %v, %v", page, more)
+	}
+	if _, _, ok := s.TagPage("absent", "", 5); ok {
+		t.Error("there is a page of nothing")
+	}
 }

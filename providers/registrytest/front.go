@@ -143,6 +143,9 @@ func (s *Server) serveAPI(x *exchange) {
 	if x.q.ClockSkew != 0 {
 		x.Header().Set("Date", time.Now().Add(x.q.ClockSkew).UTC().Format(http.TimeFormat))
 	}
+	if x.class == Other && s.cloud.Serve != nil && s.cloud.Serve(x, x.ask()) {
+		return
+	}
 	if !s.admitted(x) {
 		return
 	}

@@ -170,6 +170,8 @@ type Blobs struct {
 	// Redirect sends blob GETs to the storage host by 307: ECR, ACR, GHCR,
 	// Docker Hub. It refuses requests with Authorization, as S3 does.
 	Redirect bool
+	// AzureStorage has the storage host speak as Azure's does, instead of as S3.
+	AzureStorage bool
 	// RedirectLife is how long the signed URL is good, a minute if 0.
 	RedirectLife time.Duration
 	// RedirectTo replaces scheme and host of the URL, such as http://127.0.0.2:80.

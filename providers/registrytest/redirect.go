@@ -49,6 +49,10 @@ func (s *Server) storageURL(x *exchange) string {
 // lead them here. It knows no credentials and refuses to see any, as S3 and Azure
 // storage do.
 func (s *Server) serveStorage(x *exchange) {
+	if x.r.Header.Get("Authorization") != "" && x.q.AzureStorage {
+		xmlError(x, http.StatusBadRequest, "InvalidAuthenticationInfo", "Authentication information is not given in the correct format.")
+		return
+	}
 	if x.r.Header.Get("Authorization") != "" {
 		xmlError(x, http.StatusBadRequest, "InvalidArgument", "Only one auth mechanism allowed")
 		return

@@ -26,8 +26,9 @@ type repository struct {
 	named     map[string]bool // blobs that a manifest names, or once named
 
 	// Derived, nil when something has changed; see sort.
-	order []string            // digests
-	names map[string][]string // tags by digest
+	order    []string            // digests
+	tagOrder []string            // tags
+	names    map[string][]string // tags by digest
 }
 
 // A stored manifest with what it says, read once.

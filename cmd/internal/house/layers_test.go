@@ -155,6 +155,7 @@ func TestOneFolderPerModule(t *testing.T) {
 		"golang.org/x/sync":                      {"providers", "replicator", "state", "cmd"},
 		"github.com/aws/aws-sdk-go-v2":           {"providers/ecr"},
 		"github.com/aws/smithy-go":               {"providers/ecr"}, // the SDK's own errors
+		"github.com/Azure/azure-sdk-for-go":      {"providers/acr"},
 	}
 	standard := func(imp string) bool { return !strings.Contains(strings.Split(imp, "/")[0], ".") }
 	for _, f := range files(t) {

@@ -29,6 +29,17 @@ type Cloud struct {
 	// registry (Class Other), such as ACR's metadata API, and reports whether it
 	// did. It is asked before Admit.
 	Serve func(http.ResponseWriter, *Ask) bool
+	// Route sees a request before it is read, and may give it the path by which the
+	// distribution-spec knows it, where the cloud has addresses of its own. A class
+	// that is not "" is the request's: [Storage] for what a redirect led to, which is
+	// then answered with the blob of that path.
+	Route func(*http.Request) Class
+	// Locate writes the location of an upload that goes on, given the path and query
+	// of one after the distribution-spec.
+	Locate func(a *Ask, location string) string
+	// Answer answers a request that was admitted in place of the front; false leaves
+	// it to that.
+	Answer func(http.ResponseWriter, *Ask) bool
 }
 
 // An Ask is a request to the registry.
@@ -94,6 +105,11 @@ func (s *Server) admitted(x *exchange) bool {
 
 func (x *exchange) ask() *Ask {
 	return &Ask{Request: x.r, Class: x.class, Repo: x.repo, Ref: x.ref, Digest: x.digest, User: x.user}
+}
+
+// answered lets the cloud answer what it has admitted.
+func (s *Server) answered(x *exchange) bool {
+	return s.cloud.Answer != nil && s.cloud.Answer(x, x.ask())
 }
 
 // mayMount asks the cloud.

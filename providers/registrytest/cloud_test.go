@@ -171,3 +171,42 @@ func TestTagPage(t *testing.T) {
 		t.Error("there is a page of nothing")
 	}
 }
+
+// TestCloudAddresses: a cloud's own addresses lead to what the spec has elsewhere,
+// and a cloud answers in place of the front.
+func TestCloudAddresses(t *testing.T) {
+	s := New(t, Options{Quirks: Quirks{Uploads: Uploads{Location: Relative}}, Cloud: Cloud{
+		Route: func(r *http.Request) Class {
+			if rest, ok := strings.CutPrefix(r.URL.Path, "/get/"); ok {
+				r.URL.Path = "/v2/app/blobs/" + rest
+				return Storage
+			}
+			r.URL.Path = strings.Replace(r.URL.Path, "/up/", "/v2/app/blobs/uploads/", 1)
+			return ""
+		},
+		Locate: func(_ *Ask, location string) string {
+			return strings.Replace(location, "/v2/app/blobs/uploads/", "/up/", 1)
+		},
+		Answer: func(w http.ResponseWriter, a *Ask) bool {
+			if a.Class == Tags {
+				w.WriteHeader(http.StatusTeapot)
+			}
+			return a.Class == Tags
+		},
+	}})
+	c := newClient(t, s)
+	data := []byte("hello")
+	a := c.want(202, c.do("POST", "/v2/app/blobs/uploads/", nil))
+	if at := a.header.Get("Location"); !strings.HasPrefix(at, "/up/") {
+		t.Fatalf("location %s", at)
+	}
+	c.want(201, c.finish(a, data))
+	if a := c.want(200, c.do("GET", "/get/"+content.Hash(data).String(), nil)); string(a.body) != "hello" {
+		t.Errorf("read %s", a.body)
+	}
+	c.want(404, c.do("GET", "/get/"+content.Hash(nil).String(), nil))
+	c.want(http.StatusTeapot, c.do("GET", "/v2/app/tags/list", nil))
+	if n := s.Counts().Of(Storage, UploadPut); n != 3 {
+		t.Errorf("%d reads and uploads were counted, want 3: %v", n, s.Counts().Requests)
+	}
+}

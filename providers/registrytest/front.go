@@ -15,7 +15,7 @@ func (s *Server) serve(name Side, w http.ResponseWriter, r *http.Request, handle
 	}
 	defer s.served.Done()
 	x := &exchange{ResponseWriter: w, s: s, q: s.quirks.Load(), r: r, side: name, began: time.Now(),
-		conn: connOf(r.Context()), route: routeAt(name, r)}
+		conn: connOf(r.Context()), route: s.routeAt(name, r)}
 	r.Body = body{r.Body, x}
 	x.n = s.log.begin(x)
 	s.counts.begin(x.class)
@@ -43,8 +43,15 @@ func (s *Server) enter() bool {
 	}
 }
 
-func routeAt(name Side, r *http.Request) route {
+func (s *Server) routeAt(name Side, r *http.Request) route {
+	var class Class
+	if s.cloud.Route != nil && name == API {
+		class = s.cloud.Route(r)
+	}
 	switch rt := routeOf(r); {
+	case class != "":
+		rt.class = class
+		return rt
 	case name == TokenService:
 		return route{class: Token}
 	case name == StorageHost && rt.upload == "":
@@ -157,7 +164,9 @@ func (s *Server) serveAPI(x *exchange) {
 		f.send(x)
 		return
 	}
-	s.dispatch(x)
+	if !s.answered(x) {
+		s.dispatch(x)
+	}
 }
 
 func (s *Server) dispatch(x *exchange) {
@@ -178,6 +187,8 @@ func (s *Server) dispatch(x *exchange) {
 		s.listReferrers(x)
 	case BlobHead, BlobGet:
 		s.getBlob(x)
+	case Storage:
+		s.serveStored(x)
 	case BlobDelete:
 		s.backend.ServeHTTP(x, x.r)
 	case Mount, UploadPost, UploadPatch, UploadPut, UploadStatus, UploadDelete:

@@ -233,6 +233,8 @@ func (w *uploadWriter) location(relative string, status int) string {
 	path := u.RequestURI()
 	uploading := status == http.StatusAccepted || status == http.StatusNoContent
 	switch {
+	case uploading && w.s.cloud.Locate != nil:
+		return w.s.cloud.Locate(w.ask(), path)
 	case uploading && w.q.UploadHost != "":
 		return w.q.UploadHost + path
 	case uploading && w.q.Location == OnStorage:

@@ -156,6 +156,9 @@ func TestOneFolderPerModule(t *testing.T) {
 		"github.com/aws/aws-sdk-go-v2":           {"providers/ecr"},
 		"github.com/aws/smithy-go":               {"providers/ecr"}, // the SDK's own errors
 		"github.com/Azure/azure-sdk-for-go":      {"providers/acr"},
+		"cloud.google.com/go":                    {"providers/gar"},
+		"google.golang.org":                      {"providers/gar"}, // options and errors of its client
+		"github.com/googleapis/gax-go":           {"providers/gar"}, // the same
 	}
 	standard := func(imp string) bool { return !strings.Contains(strings.Split(imp, "/")[0], ".") }
 	for _, f := range files(t) {

@@ -171,6 +171,13 @@ func (h *host) suspect(repo string, blobs []plan.Blob) {
 	}
 }
 
+// mountedAt reports whether content is believed to be at a spot because of a mount.
+func (h *host) mountedAt(at spot) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.held[at].how == plan.Mount
+}
+
 // distrust has no mount to at believed any more.
 func (h *host) distrust(at spot) {
 	h.mu.Lock()

@@ -189,6 +189,11 @@ func (w *work) root(ctx context.Context) error {
 		_, err := w.putDigest(ctx, n)
 		return err
 	}
+	if !slices.ContainsFunc(w.img.Tags, func(t plan.Tag) bool { return t.Why.Puts() }) {
+		if err := w.proveMounts(ctx, n); err != nil {
+			return err
+		}
+	}
 	var conflict error
 	for _, tag := range w.img.Tags {
 		if !tag.Why.Puts() {
@@ -210,6 +215,30 @@ func (w *work) root(ctx context.Context) error {
 		w.have(n.Digest, n.Size)
 	}
 	return conflict
+}
+
+// proveMounts looks for the blobs of n that the target said to have mounted, where
+// no manifest is put that it would refuse without them. What is not there is sent.
+func (w *work) proveMounts(ctx context.Context, n plan.Node) error {
+	for _, b := range n.Blobs {
+		if !w.to.host.mountedAt(spot{w.to.repo, b.Digest}) {
+			continue
+		}
+		_, err := w.to.reg.Stat(ctx, w.to.repo, b.Digest)
+		if providers.KindOf(err) != providers.NotFound {
+			if err != nil {
+				return onSide(Target, err)
+			}
+			continue
+		}
+		w.to.host.distrust(spot{w.to.repo, b.Digest})
+		w.to.host.forget(ctx, w.t, w.to.repo, b.Digest)
+		b.Have = plan.Upload
+		if err := w.place(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // first keeps the first error that it is given.

@@ -277,3 +277,30 @@ func TestLedger(t *testing.T) {
 		}
 	}
 }
+
+// A mount that mends an image, whose manifest is there and not put again, is proved.
+func TestMountLiesToAMend(t *testing.T) {
+	w := newWorld(t, 1, func(w *world) { w.targets[0].Set(func(q *registrytest.Quirks) { q.MountLies = true }) })
+	m := simple("app", 5000)
+	plans := w.load(one("app", "v1", m))
+	for _, repo := range []string{"app", "lib"} {
+		if err := w.targets[0].Load(repo, m, "v1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lost := m.Blobs[len(m.Blobs)-1].Digest
+	if err := w.targets[0].DeleteBlob("app", lost); err != nil {
+		t.Fatal(err)
+	}
+	img := &plans[0].Images[0]
+	img.Tags[0].Why = plan.Mend
+	for i := range img.Root.Blobs {
+		b := &img.Root.Blobs[i]
+		b.Have = plan.Here
+		if b.Digest == lost {
+			b.Have, b.From = plan.Mount, []string{"lib"}
+		}
+	}
+	w.mustAll(w.run(plans))
+	w.verify(plans)
+}

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/oci"
@@ -75,6 +76,7 @@ type Registry struct {
 	mu         sync.Mutex
 	known      map[string]bool // repositories that are there, and as they should be
 	unfinished map[string]bool // that we made, and that lack a policy still
+	alone      time.Time       // until when the API is known not to be ours to use
 	oldFilter  bool            // the service does not know of archived images
 	making     map[string]chan struct{}
 }

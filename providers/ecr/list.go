@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -148,6 +149,23 @@ func (r *Registry) plain(ctx context.Context) bool {
 	if !r.given || !r.opts.Identity.isZero() {
 		return false
 	}
+	r.mu.Lock()
+	nobody := time.Now().Before(r.alone)
+	r.mu.Unlock()
+	if nobody {
+		return true
+	}
 	_, err := r.caller.get(ctx, r.ask)
-	return providers.KindOf(err) == providers.Denied
+	if providers.KindOf(err) != providers.Denied {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.alone = time.Now().Add(aloneFor)
+	return true
 }
+
+// aloneFor is how long AWS's chain is not asked again whether it finds somebody
+// for a registry that can do without: where there is no metadata server that
+// takes seconds.
+const aloneFor = 15 * time.Minute

@@ -345,6 +345,33 @@ func TestNoMetadata(t *testing.T) {
 	})
 }
 
+// TestAlone: a registry with a password of its own asks a metadata server that is
+// not there once in a quarter of an hour, not for every list.
+func TestAlone(t *testing.T) {
+	clean(t)
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "")
+	synctest.Test(t, func(t *testing.T) {
+		o := Options{}
+		o.OCI.Host, o.OCI.Base = "123456789012.dkr.ecr.eu-west-1.amazonaws.com", silence{}
+		o.OCI.Authenticator = &authn.Basic{Username: "AWS", Password: "x"}
+		r, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		start := time.Now()
+		for range 14 {
+			if c, err := r.Caps(t.Context()); err != nil || c.BulkDigests {
+				t.Errorf("%v (%v)", c.BulkDigests, err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if waited := time.Since(start) - 14*time.Minute; waited > 3*time.Second {
+			t.Errorf("waited %v in a quarter of an hour", waited)
+		}
+	})
+}
+
 // TestClockOff: a clock ten minutes off is mended by the SDK, once it has seen the
 // service's time.
 func TestClockOff(t *testing.T) {

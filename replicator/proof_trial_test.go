@@ -30,6 +30,7 @@ var regressions = []uint64{
 	20,   // state believes in a referrer that is not there: its fallback index is refused (TestListedReferrerIsBrought)
 	45,   // one odd answer of the referrers API is believed for a week (TestOddReferrersAreAskedForAgain)
 	1352, // a read is begun for somebody who has given up already (TestNoReadForWhoGaveUp)
+	1458, // a mount that lies while an image is mended (TestMountLiesToAMend)
 	717,  // a source lists what refers to something else (TestListsOfStrangers)
 }
 

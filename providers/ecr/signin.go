@@ -48,9 +48,11 @@ func (r *Registry) api(ctx context.Context) (*clients, error) {
 }
 
 // stopped notes that AWS does not take us, so that it is not asked again at once.
+// What it was asked with is read anew then: somebody may have mended it.
 func (s *session) stopped(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.clients = nil
 	s.refused, s.until = err, time.Now().Add(refusedFor)
 }
 

@@ -223,6 +223,33 @@ func TestRevoked(t *testing.T) {
 	}
 }
 
+// TestMended: keys that were replaced in AWS's files are found without a restart.
+func TestMended(t *testing.T) {
+	s := serve(t, ecrtest.Options{})
+	clean(t)
+	old, fresh := s.IAM().User("old"), s.IAM().User("fresh")
+	keys := func(k ecrtest.Key) string {
+		return fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", k.ID, k.Secret)
+	}
+	file := write(t, "credentials", keys(old))
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
+	r := open(t, s)
+	works(t, r, ":user/old", "configuration files")
+	s.IAM().Revoke(old.ID)
+	if _, err := collect(r.Rows(t.Context(), "team/app")); providers.KindOf(err) != providers.Denied {
+		t.Fatalf("with revoked keys: %v", err)
+	}
+	if err := os.WriteFile(file, []byte(keys(fresh)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.session.mu.Lock()
+	r.session.until = time.Now() // as if the time had passed
+	r.session.mu.Unlock()
+	if rows, err := collect(r.Rows(t.Context(), "team/app")); err != nil || len(rows) != 1 {
+		t.Errorf("with new keys: %d rows (%v)", len(rows), err)
+	}
+}
+
 // inProcess speaks to the emulator's control plane without a socket, and to a
 // registry that takes any password and has one image.
 type inProcess struct{ s *ecrtest.Server }

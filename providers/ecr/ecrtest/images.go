@@ -3,9 +3,6 @@ package ecrtest
 import (
 	"cmp"
 	"slices"
-	"strings"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/transship/transship/providers/registrytest"
 )
@@ -200,98 +197,4 @@ func (c *call) batchGetImage() (any, *fail) {
 		}
 	}
 	return map[string]any{"images": images, "failures": failures}, nil
-}
-
-func (c *call) batchDeleteImage() (any, *fail) {
-	var in struct {
-		repoInput
-		ImageIDs []imageID `json:"imageIds"`
-	}
-	if f := c.read(&in); f != nil {
-		return nil, f
-	}
-	if f := c.named(in.RegistryID, in.RepositoryName); f != nil {
-		return nil, f
-	}
-	if len(in.ImageIDs) > 100 {
-		return nil, failf("InvalidParameterException", "imageIds are at most 100")
-	}
-	gone, failures := []imageID{}, []imageFailure{}
-	for _, id := range in.ImageIDs {
-		if f, ok := c.deleteImage(in.RepositoryName, id); !ok {
-			failures = append(failures, f)
-			continue
-		}
-		gone = append(gone, id)
-	}
-	return map[string]any{"imageIds": gone, "failures": failures}, nil
-}
-
-// deleteImage takes a tag away, and with the last one its image; or an image with
-// all its tags. An index's child stays.
-func (c *call) deleteImage(repo string, id imageID) (imageFailure, bool) {
-	i, ok := c.s.Image(repo, id.ref())
-	if !ok {
-		return imageFailure{id, "ImageNotFound", "Requested image not found"}, false
-	}
-	digest := i.Digest.String()
-	last := id.Digest != "" || len(i.Tags) == 1
-	if last && c.isChild(repo, i.Digest) {
-		return imageFailure{id, "ImageReferencedByManifestList", "Requested image referenced by manifest list"}, false
-	}
-	if last {
-		return imageFailure{}, c.s.Remove(repo, digest) == nil
-	}
-	return imageFailure{}, c.s.Remove(repo, id.Tag) == nil
-}
-
-func (c *call) isChild(repo string, digest v1.Hash) bool {
-	for _, other := range c.s.Manifests(repo) {
-		i, ok := c.s.Image(repo, other)
-		if ok && slices.ContainsFunc(i.Content.Children, func(d v1.Descriptor) bool { return d.Digest == digest }) {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *call) listImageReferrers() (any, *fail) {
-	var in struct {
-		repoInput
-		SubjectID imageID `json:"subjectId"`
-		page
-	}
-	if f := c.read(&in); f != nil {
-		return nil, f
-	}
-	if f := c.named(in.RegistryID, in.RepositoryName); f != nil {
-		return nil, f
-	}
-	n, after, _, f := in.bounds(c, 50, 20)
-	if f != nil {
-		return nil, f
-	}
-	subject, err := v1.NewHash(in.SubjectID.Digest)
-	if err != nil {
-		return nil, failf("InvalidParameterException", "subjectId needs an imageDigest")
-	}
-	all := c.s.Referrers(in.RepositoryName, subject)
-	slices.SortFunc(all, func(a, b v1.Descriptor) int { return strings.Compare(a.Digest.String(), b.Digest.String()) })
-	referrers, next := []map[string]any{}, ""
-	for _, d := range all {
-		if d.Digest.String() <= after || next != "" {
-			continue
-		}
-		if len(referrers) == n {
-			next = pageToken(referrers[n-1]["digest"].(string), false)
-			continue
-		}
-		referrers = append(referrers, map[string]any{"digest": d.Digest.String(), "mediaType": string(d.MediaType), "size": d.Size,
-			"artifactType": d.ArtifactType, "annotations": d.Annotations, "artifactStatus": c.s.status(in.RepositoryName, d.Digest.String())})
-	}
-	out := map[string]any{"referrers": referrers}
-	if next != "" {
-		out["nextToken"] = next
-	}
-	return out, nil
 }

@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"sync"
 )
 
 // begin starts a read of e, whose goroutine ends with its last claim. Spool.mu is held.
@@ -79,6 +80,13 @@ func (s *Spool) sink(e *entry) (sink, error) {
 	return f, err
 }
 
+// bufferSize is how many bytes a read without a window takes at once, at most.
+const bufferSize = 128 << 10
+
+// buffers are those of reads that have ended: a registry of small blobs would
+// otherwise be gigabytes of garbage.
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
 // fill gets all bytes of e: what is there already, then the rest from r's source.
 func (s *Spool) fill(ctx context.Context, e *entry, r *read) error {
 	if r.after != nil {
@@ -93,7 +101,9 @@ func (s *Spool) fill(ctx context.Context, e *entry, r *read) error {
 	if err != nil {
 		return err
 	}
-	buf := make([]byte, 128<<10)
+	kept := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(kept)
+	buf := kept[:]
 	h := sha256.New()
 	if err := s.trust(e, r, to, h, buf); err != nil || e.whole {
 		return err

@@ -8,8 +8,9 @@ const (
 	// A window has so many portions, and a spool so many windows: 8 MiB in all.
 	windowSlots = 4
 	mostWindows = 8
-	// windowFrom is the size of an entry that is worth one.
-	windowFrom = 4 << 20
+	// windowFrom is the size of an entry that is worth one: where many smaller ones are
+	// on their way, the windows would be most of the memory in use.
+	windowFrom = 32 << 20
 )
 
 // A window holds the newest bytes of a read in memory, so that who follows close

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"runtime/debug"
 
 	"github.com/pressly/goose/v3"
 
@@ -33,9 +34,13 @@ func Migrate(ctx context.Context, db *sql.DB, d Dialect) error {
 	if has > wants {
 		return newer(has, wants)
 	}
+	if has == wants {
+		return nil
+	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate the schema from version %d to %d: %w", has, wants, err)
 	}
+	debug.FreeOSMemory() // goose parses each migration in buffers of 4 MiB
 	return nil
 }
 

@@ -34,7 +34,7 @@ func (s *trial) clean() {
 		s.check()
 		s.cleanPass(before)
 	}
-	s.takenAway.forget()
+	s.takenAway.forget(s.wanted)
 	for _, name := range s.targets {
 		if err := s.converged(name, s.excused(name, before[name])); err != nil {
 			s.t.Errorf("not equal after a clean pass: %v", err)

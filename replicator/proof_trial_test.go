@@ -32,6 +32,7 @@ var regressions = []uint64{
 	1352, // a read is begun for somebody who has given up already (TestNoReadForWhoGaveUp)
 	1458, // a mount that lies while an image is mended (TestMountLiesToAMend)
 	717,  // a source lists what refers to something else (TestListsOfStrangers)
+	1611, // the test wanted back what others had attached to a child and taken away again
 }
 
 // TestSchedules runs random schedules: four repositories, two targets, three

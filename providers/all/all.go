@@ -30,7 +30,7 @@ type provider struct {
 var providersByName = map[string]provider{
 	"acr":    {open: openACR, signsIn: true},
 	"ecr":    {open: openECR, pushTimes: true, signsIn: true},
-	"gar":    {open: openGAR, signsIn: true},
+	"gar":    {open: openGAR, pushTimes: true, signsIn: true},
 	"layout": {open: openLayout},
 	"oci":    {open: openOCI},
 }

@@ -1,10 +1,22 @@
 // Package gar is Google Artifact Registry: its pkg.dev hosts, and the gcr.io
 // hosts that it serves. It speaks the wire protocol of [oci] and, for what that
-// has no words for, the service's own API.
+// has no words for, the service's own API: which repositories and images there
+// are, whether a repository is there at all, and how it is made.
+//
+// One access token signs both, as Bearer; it is fetched once however many wait for
+// it and renewed at half its life, or when it is refused. An identity that Google
+// refuses stops the registry for a while with one error, instead of being shown
+// again and again.
+//
+// A path is project/repository/image, and project/image at a gcr.io host; what the
+// API calls a repository is the first two elements, and what providers calls one is
+// all of it.
 package gar
 
 import (
-	"github.com/google/go-containerregistry/pkg/authn"
+	"log/slog"
+	"net/http"
+	"sync"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/oci"
@@ -12,9 +24,10 @@ import (
 
 // Options say which registry to open and who we are there.
 type Options struct {
-	OCI      oci.Options // what holds for every registry
-	Identity Identity    // who signs in; zero is Google's application default credentials
-	Create   Create      // settings of Artifact Registry repositories that are made on demand
+	OCI       oci.Options // what holds for every registry
+	Identity  Identity    // who signs in; zero is Google's application default credentials
+	Create    Create      // settings of Artifact Registry repositories that are made on demand
+	Endpoints Endpoints   // of the API, where they are not Google's own
 }
 
 // An Identity is who signs in.
@@ -22,6 +35,12 @@ type Identity struct {
 	CredentialsFile string   // JSON of a service account or of workload identity federation; "" is the default
 	Impersonate     []string // service accounts, each impersonated by the one before; the last one is who we are
 }
+
+func (i Identity) isZero() bool { return i.CredentialsFile == "" && len(i.Impersonate) == 0 }
+
+// Endpoints replace Google's own: private endpoints, and tests. Location is that of
+// a host whose name does not tell it.
+type Endpoints struct{ API, IAM, Token, Location string }
 
 // Create are the settings of an Artifact Registry repository that is made
 // because a push needs it.
@@ -39,19 +58,70 @@ type Create struct {
 // A Registry is Artifact Registry in one location. It implements [providers.Registry].
 type Registry struct {
 	*oci.Registry
-	opts Options
+	opts     Options
+	host     Host
+	cleanup  policies
+	log      *slog.Logger
+	given    bool              // the data plane has a credential of its own
+	web      http.RoundTripper // to Google's API and token services
+	metadata http.RoundTripper // to the instance's metadata
+	tokens   tokens
+
+	mu     sync.Mutex
+	known  map[string]bool // repositories, by project/repository, that are there and as they should be
+	making map[string]chan struct{}
+	seen   map[string]sighting
 }
 
 var _ providers.Registry = (*Registry)(nil)
 
 // New returns the registry at o.OCI.Host. It connects to nobody yet.
 func New(o Options) (*Registry, error) {
-	if o.OCI.Authenticator == nil && o.OCI.Keychain == nil {
-		o.OCI.Keychain = authn.DefaultKeychain
+	wrong := func(err error, hint string) (*Registry, error) {
+		return nil, &providers.Error{Kind: providers.Invalid, Op: "open registry", Ref: o.OCI.Host, Hint: hint, Err: err}
 	}
-	r, err := oci.New(o.OCI)
+	h, err := o.where()
 	if err != nil {
+		return wrong(err, "write the host as <location>-docker.pkg.dev, or gcr.io")
+	}
+	cleanup, err := parseCleanup(o.Create.CleanupPolicies)
+	if err != nil {
+		return wrong(err, "mend create.gar.cleanupPolicies; it is what gcloud artifacts repositories set-cleanup-policies takes")
+	}
+	r := &Registry{opts: o, host: h, cleanup: cleanup, given: o.OCI.Authenticator != nil || o.OCI.Keychain != nil,
+		log: o.OCI.Logger, tokens: newTokens(), known: map[string]bool{}, making: map[string]chan struct{}{}, seen: map[string]sighting{}}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.web, r.metadata, err = transports(o.OCI); err != nil {
+		return wrong(err, "check caFile and proxy")
+	}
+	if !r.given {
+		o.OCI.SignIn = r.signIn
+	}
+	o.OCI.Explain = explainRefusal
+	o.OCI.Caps = caps(h)
+	if r.Registry, err = oci.New(o.OCI); err != nil {
 		return nil, err
 	}
-	return &Registry{Registry: r, opts: o}, nil
+	return r, nil
+}
+
+// Close ends idle connections.
+func (r *Registry) Close() error {
+	err := r.Registry.Close()
+	for _, t := range []http.RoundTripper{r.web, r.metadata} {
+		if c, ok := t.(interface{ CloseIdleConnections() }); ok {
+			c.CloseIdleConnections()
+		}
+	}
+	return err
+}
+
+// where names a repository in errors.
+func (r *Registry) where(repo string) string {
+	if repo == "" {
+		return r.Host()
+	}
+	return r.Host() + "/" + repo
 }

@@ -84,7 +84,7 @@ func (c *conformer) names() {
 	caps, err := c.Caps(c.ctx)
 	c.must("caps", err)
 	for _, repo := range []string{"app", "team/app", "team/app/sub"} {
-		if err := caps.Names.Check(repo); err != nil && c.Ensure(c.ctx, repo) == nil {
+		if err := caps.Names.Check(c.at(repo)); err != nil && c.Ensure(c.ctx, repo) == nil {
 			c.Errorf("Caps refuse a name that can be made: %v", err)
 		}
 	}

@@ -61,7 +61,7 @@ func (c *conformer) pagesByLast() {
 	for _, n := range []int{999, 1000, 1001, 2000} {
 		repo := fmt.Sprint("many/", n)
 		for i := range n {
-			c.must("load", c.server.Load(repo, content.Image("many", nil), fmt.Sprintf("v%d", i)))
+			c.must("load", c.server.Load(c.at(repo), content.Image("many", nil), fmt.Sprintf("v%d", i)))
 		}
 		if got := len(c.tags(repo)); got != n {
 			c.Errorf("by last: %d tags, listed %d", n, got)

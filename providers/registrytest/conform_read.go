@@ -116,7 +116,7 @@ func (c *conformer) corruptManifest() {
 	}
 	m := content.Image("x", nil)
 	c.push("app", m, "v1")
-	c.must("damage", c.server.CorruptManifest("app", "v1"))
+	c.must("damage", c.server.CorruptManifest(c.at("app"), "v1"))
 	refs := []string{m.Digest.String()}
 	if !c.h.Quirks.NoDigestHeader {
 		refs = append(refs, "v1") // without the header, only a digest tells

@@ -28,6 +28,10 @@ type Harness struct {
 	// cloud's emulator, in place of one with Quirks.
 	Serve func(t *testing.T) *Server
 
+	// Folder is where at the host the repositories of what Open returns are, if that
+	// is a part of a registry; see [Below].
+	Folder string
+
 	NoCatalog   bool // Repositories is Unsupported
 	NoReferrers bool // Referrers is Unsupported
 	NoMount     bool // Mount never mounts, which is no error
@@ -176,7 +180,15 @@ func (c *conformer) holds(repo string, b content.Blob) {
 // named reports whether a manifest is known to name the blob. A live service is
 // not asked.
 func (c *conformer) named(repo string, b content.Blob) bool {
-	return c.server != nil && c.server.store.named(repo, b.Digest.String())
+	return c.server != nil && c.server.store.named(c.at(repo), b.Digest.String())
+}
+
+// at is the name by which the host knows a repository.
+func (c *conformer) at(repo string) string {
+	if c.h.Folder == "" {
+		return repo
+	}
+	return c.h.Folder + "/" + repo
 }
 
 // lacks wants the blob not to be there.

@@ -1,0 +1,277 @@
+package gar
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	artifactregistry "cloud.google.com/go/artifactregistry/apiv1"
+	"google.golang.org/api/option"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/limit"
+	"github.com/transship/transship/providers/oci"
+)
+
+const (
+	dialTimeout   = 5 * time.Second
+	answerTimeout = 30 * time.Second
+	maxError      = 64 << 10 // bytes of a refusal that are read
+)
+
+// silent takes what Google's libraries would print, tokens among it.
+var silent = slog.New(slog.DiscardHandler)
+
+// transports are how Google is reached: as the registry is, with its proxy and the
+// authorities that it trusts; and the instance's metadata, without a proxy.
+func transports(o oci.Options) (web, metadata http.RoundTripper, err error) {
+	if o.Base != nil {
+		return o.Base, o.Base, nil
+	}
+	proxy := http.ProxyFromEnvironment
+	if o.Proxy != "" {
+		u, err := url.Parse(o.Proxy)
+		if err != nil {
+			return nil, nil, errors.New("the proxy's address cannot be read")
+		}
+		proxy = http.ProxyURL(u)
+	}
+	roots, err := trusted(o.TLS)
+	if err != nil {
+		return nil, nil, err
+	}
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
+	t := &http.Transport{Proxy: proxy, DialContext: dialer.DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: dialTimeout,
+		ResponseHeaderTimeout: answerTimeout, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: limit.DefaultMax}
+	if roots != nil {
+		t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	}
+	return t, &http.Transport{DialContext: dialer.DialContext, IdleConnTimeout: 30 * time.Second}, nil
+}
+
+// trusted are the system's authorities and those of the policy; nil is the system's.
+func trusted(o oci.TLS) (*x509.CertPool, error) {
+	pem := o.CAPEM
+	if o.CAFile != "" {
+		raw, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		pem = append(pem, raw...)
+	}
+	if len(pem) == 0 {
+		return nil, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	pool.AppendCertsFromPEM(pem)
+	return pool, nil
+}
+
+// An answer is what became of the last request of a sign-in.
+type answer struct {
+	status int
+	err    error
+}
+
+// asking is a client for token services, over through or r.web.
+func (r *Registry) asking(ctx context.Context, asked *answer, through http.RoundTripper) *http.Client {
+	if through == nil {
+		through = r.web
+	}
+	return &http.Client{Transport: trip(func(req *http.Request) (*http.Response, error) {
+		resp, err := r.observed(req.WithContext(ctx), providers.OpToken, "", through)
+		if *asked = (answer{err: err}); resp != nil {
+			asked.status = resp.StatusCode
+		}
+		return resp, err
+	})}
+}
+
+type trip func(*http.Request) (*http.Response, error)
+
+func (t trip) RoundTrip(req *http.Request) (*http.Response, error) { return t(req) }
+
+// A bearer signs for IAM credentials, wherever they are.
+type bearer struct {
+	r     *Registry
+	value string
+}
+
+func (b *bearer) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	req.Header.Set("Authorization", "Bearer "+b.value)
+	if to, err := url.Parse(b.r.opts.Endpoints.IAM); err == nil && to.Host != "" {
+		req.URL.Scheme, req.URL.Host, req.Host = to.Scheme, to.Host, ""
+	}
+	return b.r.web.RoundTrip(req)
+}
+
+// observed has a request go within the registry's limits, and tells its observers,
+// as oci does with its own.
+func (r *Registry) observed(req *http.Request, op, repo string, through http.RoundTripper) (*http.Response, error) {
+	ctx := req.Context()
+	ticket, err := r.Limiter().Begin(ctx)
+	if err == nil {
+		err = r.Quotas().Take(ctx, op, repo)
+	}
+	if err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	resp, err := through.RoundTrip(req)
+	q := oci.Request{Op: op, Class: limit.Read, Took: time.Since(start), Err: err}
+	if resp != nil {
+		q.Status = resp.StatusCode
+	}
+	switch {
+	case q.Status == http.StatusTooManyRequests:
+		ticket.Throttled()
+		r.Quotas().Refused(op, repo)
+	case q.Status > 0 && q.Status < 500:
+		ticket.Good()
+	}
+	if tell := r.opts.OCI.Observe; tell != nil {
+		tell(q)
+	}
+	return resp, err
+}
+
+// client is the API's, whose requests are part of ctx (the library's lists are not)
+// and count as op about repo.
+func (r *Registry) client(ctx context.Context, op, repo string) (*artifactregistry.Client, error) {
+	opts := []option.ClientOption{option.WithLogger(silent),
+		option.WithHTTPClient(&http.Client{Transport: trip(func(req *http.Request) (*http.Response, error) {
+			return r.send(req.WithContext(ctx), op, repo)
+		})})}
+	if at := r.opts.Endpoints.API; at != "" {
+		opts = append(opts, option.WithEndpoint(at))
+	}
+	return artifactregistry.NewRESTClient(ctx, opts...)
+}
+
+// send signs a request of the API and sends it, again and again within the budget
+// as long as that may help, and once more with another token if that is refused.
+func (r *Registry) send(req *http.Request, op, repo string) (*http.Response, error) {
+	ctx, refused := req.Context(), ""
+	for try := 1; ; try++ {
+		t, err := r.token(ctx, refused)
+		if err != nil {
+			return nil, err
+		}
+		again := req.Clone(ctx)
+		if req.GetBody != nil {
+			if again.Body, err = req.GetBody(); err != nil {
+				return nil, err
+			}
+		}
+		again.Header.Set("Authorization", "Bearer "+t.value)
+		resp, err := r.observed(again, op, repo, r.web)
+		if err == nil && resp.StatusCode == http.StatusUnauthorized && refused == "" {
+			drain(resp)
+			refused = t.value
+			continue
+		}
+		if context.Cause(ctx) != nil || try >= r.budget().Tries || !worthAgain(resp, err) {
+			return resp, err
+		}
+		wait := r.pause(try)
+		drain(resp)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// worthAgain reports whether the same request may do better later. A quota that
+// waiting does not lift is told by its reason; the body can be read again.
+func worthAgain(resp *http.Response, err error) bool {
+	if err != nil {
+		return true
+	}
+	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode < 500 || resp.StatusCode == http.StatusNotImplemented {
+		return false
+	}
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxError)) // what there is of it
+	_ = resp.Body.Close()
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return !isQuota(string(body))
+}
+
+func drain(resp *http.Response) {
+	if resp != nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxError))
+		_ = resp.Body.Close()
+	}
+}
+
+// budget is that of one request.
+func (r *Registry) budget() oci.Retry {
+	b := r.opts.OCI.Retry
+	def(&b.Tries, 6)
+	def(&b.Min, 250*time.Millisecond)
+	def(&b.Max, 20*time.Second)
+	return b
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// pause is full jitter over a doubling bound.
+func (r *Registry) pause(try int) time.Duration {
+	b := r.budget()
+	bound := b.Min << min(try, 20)
+	if bound <= 0 || bound > b.Max {
+		bound = b.Max
+	}
+	return rand.N(bound + 1)
+}
+
+// call asks the API one thing, within the registry's limits and as its identity.
+// op is in the field's words, for errors; method is the API's name.
+func call[T any](ctx context.Context, r *Registry, op, method, repo string, ask func(*artifactregistry.Client) (T, error)) (T, error) {
+	var none T
+	slot, err := r.Limiter().Acquire(ctx, limit.Read)
+	if err != nil {
+		return none, err
+	}
+	defer slot.Release()
+	c, err := r.client(ctx, method, repo)
+	if err != nil {
+		return none, r.fail(op, repo, providers.Invalid, fmt.Errorf("the API's client: %s", firstLine(err.Error())), "")
+	}
+	out, err := ask(c)
+	if err != nil {
+		return none, r.explain(ctx, op, repo, err)
+	}
+	return out, nil
+}
+
+// firstLine keeps a message short, on one line.
+func firstLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) > 400 {
+		s = strings.ToValidUTF8(s[:400], "") + "…"
+	}
+	return s
+}

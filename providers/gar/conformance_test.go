@@ -1,0 +1,139 @@
+package gar
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/gar/gartest"
+	"github.com/transship/transship/providers/oci"
+	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/content"
+)
+
+// clean takes Google's variables out of the environment, and its files.
+func clean(t *testing.T) {
+	t.Helper()
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
+	t.Setenv("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "")
+	t.Setenv("GCE_METADATA_HOST", "127.0.0.1:1")
+}
+
+func write(t *testing.T, name string, text []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// signedIn puts an account's key into the environment, and returns it.
+func signedIn(t *testing.T, s *gartest.Server, email string) (file []byte) {
+	t.Helper()
+	clean(t)
+	file = s.KeyFile(email)
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", write(t, "key.json", file))
+	return file
+}
+
+// quick are options for the emulator, with retries that are quick.
+func quick(s *gartest.Server) Options {
+	return Options{
+		OCI: oci.Options{Host: s.Host(), PlainHTTP: true, Push: true,
+			Retry: oci.Retry{Tries: 4, Min: time.Millisecond, Max: 5 * time.Millisecond}},
+		Endpoints: Endpoints{API: s.Endpoint(), IAM: s.Endpoint(), Token: s.TokenURI(), Location: s.Location()},
+	}
+}
+
+// open opens a provider for the emulator.
+func open(t *testing.T, s *gartest.Server, change ...func(*Options)) *Registry {
+	t.Helper()
+	o := quick(s)
+	for _, c := range change {
+		c(&o)
+	}
+	r, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// serve starts an Artifact Registry with one image.
+func serve(t *testing.T, o gartest.Options) *gartest.Server {
+	t.Helper()
+	s := gartest.New(t, o)
+	if err := s.Load("acme/mirror/team/app", content.Image("x", []content.Blob{content.Layer("l", 1000)}), "v1"); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func collect[T any](seq func(func(T, error) bool)) (all []T, err error) {
+	for v, e := range seq {
+		if e != nil {
+			return all, e
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// TestConformance runs the suite that defines a provider against the emulator,
+// with every quirk of Artifact Registry on, through Google's own library.
+func TestConformance(t *testing.T) {
+	var mu sync.Mutex
+	servers := map[*registrytest.Server]*gartest.Server{}
+	find := func(s *registrytest.Server) *gartest.Server {
+		mu.Lock()
+		defer mu.Unlock()
+		return servers[s]
+	}
+	as := func(t *testing.T, s *registrytest.Server, file []byte) providers.Registry {
+		key := write(t, "key.json", file)
+		return registrytest.Below(open(t, find(s), func(o *Options) { o.Identity.CredentialsFile = key }), "acme/mirror")
+	}
+	clean(t)
+	registrytest.Conformance(t, registrytest.Harness{
+		NoIfMatch: true, Folder: "acme/mirror",
+		Serve: func(t *testing.T) *registrytest.Server {
+			s := gartest.New(t, gartest.Options{})
+			s.Repository("acme/mirror", gartest.Settings{})
+			mu.Lock()
+			defer mu.Unlock()
+			servers[s.Server] = s
+			return s.Server
+		},
+		Open: func(t *testing.T, s *registrytest.Server) providers.Registry {
+			return as(t, s, find(s).KeyFile(find(s).IAM().Account("sync")))
+		},
+		WrongUser: func(t *testing.T, s *registrytest.Server) providers.Registry {
+			file := find(s).KeyFile(find(s).IAM().Account("gone"))
+			find(s).RevokeKey(file)
+			return as(t, s, file)
+		},
+	})
+}
+
+// toEmulator takes the requests to the registry's own names to the emulator.
+type toEmulator struct{ s *gartest.Server }
+
+func (e toEmulator) RoundTrip(req *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(req.URL.Host, "pkg.dev") || strings.HasSuffix(req.URL.Host, "gcr.io") {
+		req = req.Clone(req.Context())
+		req.URL.Host = e.s.Host()
+	}
+	return http.DefaultTransport.RoundTrip(req)
+}

@@ -28,7 +28,7 @@ type provider struct {
 }
 
 var providersByName = map[string]provider{
-	"acr":    {open: openACR, signsIn: true},
+	"acr":    {open: openACR, pushTimes: true, signsIn: true},
 	"ecr":    {open: openECR, pushTimes: true, signsIn: true},
 	"gar":    {open: openGAR, pushTimes: true, signsIn: true},
 	"layout": {open: openLayout},

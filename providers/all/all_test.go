@@ -10,7 +10,7 @@ import (
 
 func TestOpen(t *testing.T) {
 	hosts := map[string]string{"oci": "registry.example.com", "layout": "",
-		"ecr": "123456789012.dkr.ecr.eu-west-1.amazonaws.com", "gar": "europe-west1-docker.pkg.dev", "acr": "acme.azurecr.io"}
+		"ecr": "123456789012.dkr.ecr.eu-west-1.amazonaws.com", "gar": "europe-west1-docker.pkg.dev", "acr": "acmedr.azurecr.io"}
 	if want := slices.Sorted(maps.Keys(hosts)); !slices.Equal(Names(), want) {
 		t.Errorf("providers %v, want %v", Names(), want)
 	}

@@ -154,7 +154,6 @@ func (r *Registry) notTaken(op, repo string, api smithy.APIError) error {
 func (r *Registry) stop(op, repo string, why error, hint string) error {
 	e := r.fail(op, repo, providers.Denied, fmt.Errorf("as %s: %w", r.who(), why), hint)
 	r.session.stopped(e)
-	r.caller.kept.Store(nil) // the next try may be somebody else's
 	return e
 }
 

@@ -1,0 +1,118 @@
+package acr
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/oci"
+)
+
+const (
+	dialTimeout   = 5 * time.Second
+	answerTimeout = 30 * time.Second
+	metadataTime  = 2500 * time.Millisecond // for what the instance's metadata is asked
+)
+
+// metadataHost is where Azure's instances ask for their identity's tokens.
+const metadataHost = "169.254.169.254"
+
+// clientOptions are how Azure's SDK reaches Entra, the instance's metadata and the
+// registry's exchange.
+func (r *Registry) clientOptions() (azcore.ClientOptions, error) {
+	base, err := r.base()
+	if err != nil {
+		return azcore.ClientOptions{}, r.fail("find credentials", "", providers.Invalid, err, "check caFile and proxy")
+	}
+	o := azcore.ClientOptions{Transport: &transport{r, &http.Client{Transport: base, CheckRedirect: stay}}, Retry: r.retries()}
+	o.InsecureAllowCredentialWithHTTP = r.opts.OCI.PlainHTTP
+	o.Telemetry.ApplicationID = "transship"
+	switch {
+	case r.opts.Endpoints.Authority != "":
+		o.Cloud = cloud.Configuration{ActiveDirectoryAuthorityHost: r.opts.Endpoints.Authority}
+	case r.host.Cloud == "cn":
+		o.Cloud = cloud.AzureChina
+	case r.host.Cloud == "us":
+		o.Cloud = cloud.AzureGovernment
+	}
+	return o, nil
+}
+
+// stay follows no redirect: what is sent is a credential.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// retries is the budget of one question.
+func (r *Registry) retries() policy.RetryOptions {
+	budget := r.opts.OCI.Retry
+	def(&budget.Tries, 4)
+	def(&budget.Min, 250*time.Millisecond)
+	def(&budget.Max, 5*time.Second)
+	o := policy.RetryOptions{MaxRetries: int32(budget.Tries - 1), RetryDelay: budget.Min, MaxRetryDelay: budget.Max}
+	if o.MaxRetries == 0 {
+		o.MaxRetries = -1 // their word for none
+	}
+	return o
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// base is how Azure is reached: as the registry is, with its proxy and the
+// authorities that it trusts.
+func (r *Registry) base() (http.RoundTripper, error) {
+	o := r.opts.OCI
+	if o.Base != nil {
+		return o.Base, nil
+	}
+	proxy := http.ProxyFromEnvironment
+	if o.Proxy != "" {
+		u, err := url.Parse(o.Proxy)
+		if err != nil {
+			return nil, errors.New("the proxy's address cannot be read")
+		}
+		proxy = http.ProxyURL(u)
+	}
+	roots, err := trusted(o.TLS)
+	if err != nil {
+		return nil, err
+	}
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	return &http.Transport{Proxy: proxy, DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: answerTimeout,
+		IdleConnTimeout: time.Second, ForceAttemptHTTP2: true, // an identity is asked for twice in an hour
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}, nil
+}
+
+// trusted are the system's authorities and those of the policy; nil is the system's.
+func trusted(o oci.TLS) (*x509.CertPool, error) {
+	pem := o.CAPEM
+	if o.CAFile != "" {
+		raw, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		pem = append(pem[:len(pem):len(pem)], raw...)
+	}
+	if len(pem) == 0 {
+		return nil, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	pool.AppendCertsFromPEM(pem)
+	return pool, nil
+}

@@ -1,0 +1,226 @@
+package acr
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/oci"
+)
+
+const pageSize = 1000 // the most that ACR gives, whatever is asked for
+
+const (
+	opRepositories = "list repositories"
+	opRows         = "list tags"
+)
+
+// validName is what a repository in a list may be called.
+var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]*(/[a-zA-Z0-9][a-zA-Z0-9._-]*)*$`)
+
+// Repositories lists the registry's, a thousand a call; it knows no prefix.
+func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for page, err := range r.catalog(ctx) {
+			if err != nil {
+				yield("", err)
+				return
+			}
+			r.Expect(page...)
+			for _, name := range page {
+				if strings.HasPrefix(name, prefix) && !yield(name, nil) {
+					return
+				}
+			}
+		}
+		r.names.learned(time.Now())
+	}
+}
+
+func (r *Registry) catalog(ctx context.Context) iter.Seq2[[]string, error] {
+	q := oci.Query{Op: opRepositories, Count: providers.OpCatalog, Path: "/acr/v1/_catalog",
+		Values: url.Values{"n": {strconv.Itoa(pageSize)}}, Scopes: []string{"registry:catalog:*"}}
+	return func(yield func([]string, error) bool) {
+		for raw, err := range r.Pages(ctx, q) {
+			var page struct{ Repositories []string }
+			if err == nil {
+				err = r.read(opRepositories, "", raw, &page)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(r.valid(page.Repositories), nil) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Registry) valid(names []string) []string {
+	good := names[:0]
+	for _, name := range names {
+		if !validName.MatchString(name) {
+			r.log.Warn("a name in a list cannot be a name; it is left out", "host", r.Host(), "name", clean(name))
+			continue
+		}
+		good = append(good, name)
+	}
+	return good
+}
+
+func (r *Registry) read(op, repo string, raw json.RawMessage, into any) error {
+	if json.Unmarshal(raw, into) != nil {
+		return r.fail(op, repo, providers.Invalid, errors.New("the registry's answer is no list"), "check that host is a registry of ACR")
+	}
+	return nil
+}
+
+// A manifestRow is a manifest in a list of the metadata API.
+type manifestRow struct {
+	Digest    string
+	ImageSize int64
+	Created   time.Time `json:"createdTime"`
+	Updated   time.Time `json:"lastUpdateTime"`
+	MediaType string
+	Tags      []string
+}
+
+// fewTags is how many tags of a manifest are believed to be all of them: lists of
+// manifests were seen to leave out what follows the tenth (azure-cli#7438).
+const fewTags = 9
+
+// Rows lists every manifest of repo with its tags, a thousand a call. One call does
+// for most repositories, where the list of tags beside it would be another; only the
+// tags of manifests that have many are listed by themselves.
+func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Row, error] {
+	return func(yield func(providers.Row, error) bool) {
+		r.expect(ctx, repo)
+		var many []string
+		pages := 0
+		for page, err := range r.manifests(ctx, repo) {
+			if err != nil {
+				yield(providers.Row{}, err)
+				return
+			}
+			pages++
+			for _, m := range page {
+				row, ok := r.rowOf(repo, m)
+				if len(m.Tags) > fewTags {
+					many, row.Tags = append(many, m.Digest), nil
+				}
+				if ok && !yield(row, nil) {
+					return
+				}
+			}
+		}
+		r.tagRows(ctx, repo, many, pages, yield)
+	}
+}
+
+func (r *Registry) manifests(ctx context.Context, repo string) iter.Seq2[[]manifestRow, error] {
+	return func(yield func([]manifestRow, error) bool) {
+		for raw, err := range r.Pages(ctx, r.metadata(repo, "_manifests", providers.OpTags)) {
+			var page struct{ Manifests []manifestRow }
+			if err == nil {
+				err = r.read(opRows, repo, raw, &page)
+			}
+			if !yield(page.Manifests, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// metadata is a question to the metadata API about a repository. Its token is the
+// one that pulls, too.
+func (r *Registry) metadata(repo, list, count string) oci.Query {
+	return oci.Query{Op: opRows, Count: count, Repo: repo, Path: "/acr/v1/" + url.PathEscape(repo) + "/" + list,
+		Values: url.Values{"n": {strconv.Itoa(pageSize)}}, Scopes: []string{"repository:" + repo + ":pull,metadata_read"}}
+}
+
+// rowOf reads a manifest. The time of its one tag is that of the manifest's last
+// change; of several tags nobody can say which was moved then.
+func (r *Registry) rowOf(repo string, m manifestRow) (providers.Row, bool) {
+	digest, err := v1.NewHash(m.Digest)
+	if err != nil {
+		r.log.Warn("a manifest in a list cannot be read; it is left out", "host", r.Host(), "repo", repo, "err", err)
+		return providers.Row{}, false
+	}
+	row := providers.Row{Digest: digest, Tags: m.Tags, MediaType: types.MediaType(m.MediaType), Size: m.ImageSize, Pushed: m.Created}
+	if len(m.Tags) == 1 {
+		row.Tagged = m.Updated
+	}
+	return row, true
+}
+
+// tagRows lists the tags of manifests that have many: digest by digest, or all
+// tags of the repository where that takes fewer calls.
+func (r *Registry) tagRows(ctx context.Context, repo string, digests []string, pages int, yield func(providers.Row, error) bool) {
+	if len(digests) == 0 {
+		return
+	}
+	want := map[string]bool{}
+	for _, d := range digests {
+		want[d] = true
+	}
+	filters := digests
+	if len(digests) > pages {
+		filters = []string{""}
+	}
+	for _, filter := range filters {
+		for row, err := range r.tags(ctx, repo, filter) {
+			if err == nil && !want[row.Digest.String()] {
+				continue
+			}
+			if !yield(row, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// tags lists the tags of a repository, those of one digest unless that is "".
+func (r *Registry) tags(ctx context.Context, repo, digest string) iter.Seq2[providers.Row, error] {
+	q := r.metadata(repo, "_tags", providers.OpTags)
+	if digest != "" {
+		q.Values.Set("digest", digest)
+	}
+	return func(yield func(providers.Row, error) bool) {
+		for raw, err := range r.Pages(ctx, q) {
+			var page struct {
+				Tags []struct {
+					Name, Digest string
+					Updated      time.Time `json:"lastUpdateTime"`
+				}
+			}
+			if err == nil {
+				err = r.read(opRows, repo, raw, &page)
+			}
+			if err != nil {
+				yield(providers.Row{}, err)
+				return
+			}
+			for _, t := range page.Tags {
+				h, err := v1.NewHash(t.Digest)
+				if err != nil {
+					r.log.Warn("a tag in a list cannot be read; it is left out", "host", r.Host(), "repo", repo, "tag", clean(t.Name), "err", err)
+					continue
+				}
+				if !yield(providers.Row{Digest: h, Tags: []string{t.Name}, Tagged: t.Updated}, nil) {
+					return
+				}
+			}
+		}
+	}
+}

@@ -94,14 +94,15 @@ func (e *Engine) checkTarget(ctx context.Context, f plan.Facts, p plan.Plan, dee
 			continue
 		}
 		bad := c.image(ctx, found)
-		if bad.why == "" {
+		switch row := (state.TargetTag{Name: found.Tag, Rule: found.Rule, Source: found.Source, Digest: found.Digest}); {
+		case bad.why != "":
+			c.fail(found, bad)
+			r.Right--
+			if bad.gone {
+				v.breaks(row)
+			}
+		case found.Tag != "":
 			v.right = append(v.right, found.Tag)
-			continue
-		}
-		c.fail(found, bad)
-		r.Right--
-		if bad.gone {
-			v.broken[found.Tag] = state.TargetTag{Name: found.Tag, Rule: found.Rule, Source: found.Source, Digest: found.Digest}
 		}
 	}
 	if ctx.Err() != nil {
@@ -123,20 +124,32 @@ type verdicts struct {
 // take adds what the plan would do: its tags are not as they should be.
 func (v *verdicts) take(p plan.Plan) {
 	for _, img := range p.Images {
-		if len(img.Tags) == 0 && !img.Root.Here {
-			v.gone = append(v.gone, img.Root.Digest)
+		row := state.TargetTag{Rule: img.Rule, Source: img.Root.Source, Digest: img.Root.Digest}
+		if row.Source.Hex == "" {
+			row.Source = row.Digest
+		}
+		if len(img.Tags) == 0 {
+			v.breaks(row)
 		}
 		for _, t := range img.Tags {
-			row := state.TargetTag{Name: t.Name}
-			if !t.Why.Puts() {
-				row.Rule, row.Source, row.Digest = img.Rule, img.Root.Source, img.Root.Digest
-				if row.Source.Hex == "" {
-					row.Source = row.Digest
-				}
+			if t.Why.Puts() {
+				v.breaks(state.TargetTag{Name: t.Name})
+				continue
 			}
-			v.broken[t.Name] = row
+			row.Name = t.Name
+			v.breaks(row)
 		}
 	}
+}
+
+// breaks notes row as broken. One without a name is of what is wanted by its digest
+// alone: it goes by that, and counts while the manifest is not known to be there.
+func (v *verdicts) breaks(row state.TargetTag) {
+	if row.Name == "" {
+		row.Name = row.Digest.String()
+		v.gone = append(v.gone, row.Digest)
+	}
+	v.broken[row.Name] = row
 }
 
 // tell gives state what was seen.

@@ -9,6 +9,7 @@ import (
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/state"
 )
 
 // checks runs a check of everything and returns what is wrong.
@@ -79,6 +80,48 @@ func TestCheckFindsALostFallbackIndex(t *testing.T) {
 		a, _ := r.servers["one"].Resolve("team/app", "v1")
 		r.remove("one", "team/app", providers.FallbackTag(a.Digest))
 	}, 2)
+}
+
+// What is wanted by its digest alone is looked at to its last blob too, and no tag
+// of it is remembered.
+func TestCheckLooksBelowADigest(t *testing.T) {
+	lost := content.Layer("la", 1000)
+	a := content.Image("a", []content.Blob{lost})
+	ix := content.Index([]*content.Manifest{a})
+	sbom := content.Refer(ix, "application/vnd.example.sbom", "sb")
+	lose := func(digest v1.Hash) func(*rig) {
+		return func(r *rig) { r.lose("one", "team/app", digest) }
+	}
+	remove := func(m *content.Manifest) func(*rig) {
+		return func(r *rig) { r.remove("one", "team/app", m.Digest.String()) }
+	}
+	for name, harm := range map[string]func(*rig){
+		"a layer": lose(lost.Digest), "a layer of a referrer": lose(sbom.Blobs[1].Digest),
+		"the root": remove(ix), "a child": remove(a), "a referrer": remove(sbom),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, oneRule+"    tags: {include: [none], digests: [\""+ix.Digest.String()+"\"]}\n", nil)
+			r.load("team/app", ix)
+			r.pass()
+			r.heals(harm, 1) // it has no tag that equal would look below
+			for _, digest := range []v1.Hash{lost.Digest, sbom.Blobs[1].Digest} {
+				if !r.servers["one"].Has("team/app", digest) {
+					t.Errorf("%s is not brought again", digest)
+				}
+			}
+			for _, m := range []*content.Manifest{a, ix, sbom} {
+				if _, ok := r.servers["one"].Resolve("team/app", m.Digest.String()); !ok {
+					t.Errorf("%s is not brought again", m.Digest)
+				}
+			}
+			r.loseState()
+			reports, _ := r.pass()
+			r.fine(reports)
+			for tag := range r.state.TargetTags(t.Context(), state.Repo{Host: r.servers["one"].Host(), Name: "team/app"}) {
+				t.Errorf("state knows the tag %q", tag.Name)
+			}
+		})
+	}
 }
 
 // heals harms target one, and fails the test unless a check finds it and the next

@@ -58,7 +58,7 @@ func failed(err error) fault {
 }
 
 func (c *checker) fail(found plan.Found, bad fault) {
-	c.report.Failures = append(c.report.Failures, Failure{Rule: found.Rule, Target: c.place, Tag: found.Tag,
+	c.report.Failures = append(c.report.Failures, Failure{Rule: found.Rule, Target: c.place, Tag: firstOf(found.Tag, found.Digest.String()),
 		Kind: providers.Incomplete, Side: transfer.Target, Reason: bad.why, Hint: bad.hint})
 }
 

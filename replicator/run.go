@@ -109,6 +109,9 @@ func (e *Engine) remember(ctx context.Context, plans []plan.Plan) error {
 		}
 		rec := state.Record{Repo: repo}
 		for _, f := range p.Found {
+			if f.Tag == "" {
+				continue
+			}
 			rec.Tags = append(rec.Tags, state.TargetTag{
 				Name: f.Tag, Rule: f.Rule, Source: f.Source, Digest: f.Digest, Selection: f.Selection, PutAt: f.PutAt, VerifiedAt: p.At,
 			})

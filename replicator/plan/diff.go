@@ -185,6 +185,7 @@ func (j *judge) byDigest(g *group) {
 	case !known:
 	case here:
 		g.check = append(g.check, "")
+		g.broken = g.broken || j.f.Target.Ours[g.Digest.String()].Selection == BrokenSelection
 	default:
 		g.puts = append(g.puts, Tag{Why: New, Pushed: g.Pushed})
 	}

@@ -176,9 +176,6 @@ func (j *judge) bring(img Image) {
 }
 
 func (j *judge) found(g *group, tag string, root Node, selection string) {
-	if tag == "" {
-		return
-	}
 	digest := root.Digest
 	if digest.Hex == "" {
 		digest = g.Digest

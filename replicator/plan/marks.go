@@ -15,7 +15,9 @@ const (
 	// MergedSelection: what a tag of the source carries, see [Merge], is at the target.
 	MergedSelection = "merged"
 	// BrokenSelection: the tag was seen to be incomplete at the target. What state
-	// does not say to be there, or cannot be seen there, is brought again.
+	// does not say to be there, or cannot be seen there, is brought again. What is
+	// wanted by its digest alone has a row under that digest instead of a tag, which
+	// counts until state knows the manifest to be there again.
 	BrokenSelection = "broken"
 )
 

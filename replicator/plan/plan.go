@@ -63,10 +63,11 @@ type Slowed struct {
 }
 
 // A Found is a tag of the target that is as it should be, complete, or that the
-// rule's filters leave out for good.
+// rule's filters leave out for good. Of a manifest that is wanted by its digest
+// alone the tag is empty: that one is no tag for state to remember.
 type Found struct {
 	Rule      string    `json:"rule"`
-	Tag       string    `json:"tag"`
+	Tag       string    `json:"tag,omitempty"`
 	Source    v1.Hash   `json:"source"`
 	Digest    v1.Hash   `json:"digest"`
 	Selection string    `json:"selection,omitempty"`

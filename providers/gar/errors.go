@@ -65,9 +65,6 @@ func (r *Registry) explain(ctx context.Context, op, repo string, err error) erro
 	if api, ok := errors.AsType[*apierror.APIError](err); ok && api.HTTPCode() > 0 {
 		return r.ofAPI(op, repo, api)
 	}
-	if web, ok := errors.AsType[*googleapi.Error](err); ok {
-		return r.ofStatus(op, repo, web)
-	}
 	if strings.Contains(err.Error(), "proto:") || strings.Contains(err.Error(), "syntax error") {
 		return r.fail(op, repo, providers.Invalid, errors.New("what answers is not Google's API"), "check the proxy, and what stands between this machine and googleapis.com")
 	}
@@ -75,18 +72,21 @@ func (r *Registry) explain(ctx context.Context, op, repo string, err error) erro
 }
 
 // ofStatus is the error of an answer that is no error of Google's own.
-func (r *Registry) ofStatus(op, repo string, web *googleapi.Error) error {
+func (r *Registry) ofStatus(op, repo string, status int) error {
 	kind := providers.Invalid
-	if web.Code >= http.StatusInternalServerError || web.Code == http.StatusTooManyRequests {
+	if status >= http.StatusInternalServerError || status == http.StatusTooManyRequests {
 		kind = providers.Unavailable
 	}
-	e := r.fail(op, repo, kind, fmt.Errorf("HTTP status %d", web.Code), "check the proxy, and what stands between this machine and googleapis.com")
-	e.Status = web.Code
+	e := r.fail(op, repo, kind, fmt.Errorf("HTTP status %d", status), "check the proxy, and what stands between this machine and googleapis.com")
+	e.Status = status
 	return e
 }
 
 func (r *Registry) ofAPI(op, repo string, api *apierror.APIError) error {
 	code := statusOf(api)
+	if code == "" {
+		return r.ofStatus(op, repo, api.HTTPCode())
+	}
 	e := r.fail(op, repo, codes[code], fmt.Errorf("%s: %s", cmp.Or(api.Reason(), code), firstLine(api.Message())), reasons[api.Reason()])
 	e.Status, e.Code = api.HTTPCode(), code
 	switch {

@@ -55,17 +55,18 @@ type method struct {
 }
 
 var methods = map[string]method{
-	"GET locations":        {"ListLocations", "artifactregistry.locations.list", (*Server).listLocations},
-	"GET repositories":     {"ListRepositories", "artifactregistry.repositories.list", (*Server).listRepositories},
-	"GET repositories/*":   {"GetRepository", "artifactregistry.repositories.get", (*Server).getRepository},
-	"POST repositories":    {"CreateRepository", "artifactregistry.repositories.create", (*Server).createRepository},
-	"PATCH repositories/*": {"UpdateRepository", "artifactregistry.repositories.update", (*Server).updateRepository},
-	"GET operations/*":     {"GetOperation", "artifactregistry.repositories.get", (*Server).getOperation},
-	"GET packages":         {"ListPackages", "artifactregistry.packages.list", (*Server).listPackages},
-	"GET dockerImages":     {"ListDockerImages", "artifactregistry.dockerimages.list", (*Server).listDockerImages},
-	"GET versions":         {"ListVersions", "artifactregistry.versions.list", (*Server).listVersions},
-	"GET tags":             {"ListTags", "artifactregistry.tags.list", (*Server).listTags},
-	"DELETE tags/*":        {"DeleteTag", "artifactregistry.tags.delete", (*Server).deleteTag},
+	"GET locations":         {"ListLocations", "artifactregistry.locations.list", (*Server).listLocations},
+	"GET repositories":      {"ListRepositories", "artifactregistry.repositories.list", (*Server).listRepositories},
+	"GET repositories/*":    {"GetRepository", "artifactregistry.repositories.get", (*Server).getRepository},
+	"POST repositories":     {"CreateRepository", "artifactregistry.repositories.create", (*Server).createRepository},
+	"PATCH repositories/*":  {"UpdateRepository", "artifactregistry.repositories.update", (*Server).updateRepository},
+	"DELETE repositories/*": {"DeleteRepository", "artifactregistry.repositories.delete", (*Server).deleteRepository},
+	"GET operations/*":      {"GetOperation", "artifactregistry.repositories.get", (*Server).getOperation},
+	"GET packages":          {"ListPackages", "artifactregistry.packages.list", (*Server).listPackages},
+	"GET dockerImages":      {"ListDockerImages", "artifactregistry.dockerimages.list", (*Server).listDockerImages},
+	"GET versions":          {"ListVersions", "artifactregistry.versions.list", (*Server).listVersions},
+	"GET tags":              {"ListTags", "artifactregistry.tags.list", (*Server).listTags},
+	"DELETE tags/*":         {"DeleteTag", "artifactregistry.tags.delete", (*Server).deleteTag},
 }
 
 func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
@@ -147,7 +148,7 @@ func (s *Server) answer(c *call, m method) (any, *Fault) {
 func (s *Server) knows(project string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if project == Project || project == "elsewhere" {
+	if project == Project || strings.HasSuffix(project, ":"+Project) || project == "elsewhere" {
 		return true
 	}
 	for key := range s.repos {

@@ -285,3 +285,20 @@ func (s *Server) updateRepository(c *call) (any, *Fault) {
 	}
 	return s.shown(c, c.key, s.keep(c.key, now)), nil
 }
+
+// deleteRepository takes a repository away with its images.
+func (s *Server) deleteRepository(c *call) (any, *Fault) {
+	if s.repository(c.key) == nil {
+		return nil, notFound
+	}
+	for _, image := range s.packages(c.key) {
+		s.Drop(s.prefix(c.key) + image)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.repos, c.key)
+	delete(s.making, c.key)
+	project, _, _ := strings.Cut(c.key, "/")
+	return map[string]any{"name": "projects/" + project + "/locations/" + s.location + "/operations/delete", "done": true,
+		"response": map[string]any{"@type": "type.googleapis.com/google.protobuf.Empty"}}, nil
+}

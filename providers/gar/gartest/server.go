@@ -264,3 +264,6 @@ func (s *Server) take(key string, perMinute float64) bool {
 	b.left--
 	return true
 }
+
+// ControlPlane serves what Endpoint does, for clients without a socket.
+func (s *Server) ControlPlane() http.Handler { return http.HandlerFunc(s.serve) }

@@ -1,0 +1,422 @@
+package gar
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/gar/gartest"
+	"github.com/transship/transship/providers/registrytest/content"
+)
+
+const app = "acme/mirror/team/app"
+
+// works wants the registry to be read by both planes, as somebody of that name.
+func works(t *testing.T, r *Registry, name, from string) {
+	t.Helper()
+	if _, err := r.Head(t.Context(), app, "v1"); err != nil {
+		t.Errorf("head: %v", err)
+	}
+	if names, err := collect(r.Repositories(t.Context(), "acme/")); err != nil || len(names) != 1 {
+		t.Errorf("repositories %v (%v)", names, err)
+	}
+	who, err := r.Whoami(t.Context())
+	if err != nil || who.Name != name || !strings.Contains(who.From, from) || who.Expires.IsZero() {
+		t.Errorf("we are %+v (%v), want %s from %s", who, err, name, from)
+	}
+}
+
+func TestKeyFile(t *testing.T) {
+	s := serve(t, gartest.Options{})
+	email := s.IAM().Account("sync")
+	file := signedIn(t, s, email)
+	works(t, open(t, s), email, "GOOGLE_APPLICATION_CREDENTIALS")
+	clean(t)
+	path := write(t, "key.json", file)
+	works(t, open(t, s, func(o *Options) { o.Identity.CredentialsFile = path }), email, "auth.gcp.credentialsFile")
+}
+
+// TestGcloud: the login of a person, where gcloud writes it.
+func TestGcloud(t *testing.T) {
+	s := serve(t, gartest.Options{})
+	clean(t)
+	dir := os.Getenv("HOME") + "/.config/gcloud"
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/application_default_credentials.json", s.UserFile(s.IAM().Account("ann")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	works(t, open(t, s), "gcloud's user", "gcloud")
+}
+
+// TestMetadata: the account of an instance, or of a pod by GKE.
+func TestMetadata(t *testing.T) {
+	s := serve(t, gartest.Options{})
+	clean(t)
+	t.Setenv("GCE_METADATA_HOST", s.MetadataHost())
+	_, err := open(t, s).Whoami(t.Context())
+	if providers.KindOf(err) != providers.Denied || !strings.Contains(err.Error(), "no credentials were found") {
+		t.Errorf("without an account: %v", err)
+	}
+	email := s.IAM().Account("pod")
+	s.Attach(email)
+	works(t, open(t, s), email, "metadata")
+	if n := s.Calls()["Metadata"]; n != 1 {
+		t.Errorf("%d tokens, want 1 for both planes", n)
+	}
+}
+
+// TestFederation: a workload of another cloud, for itself and as an account; the
+// cluster replaces its token.
+func TestFederation(t *testing.T) {
+	s := serve(t, gartest.Options{})
+	const audience = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/k8s"
+	email := s.IAM().Account("sync")
+	s.IAM().Trust(email, gartest.Principal("pod"))
+	s.IAM().Allow(gartest.Principal("pod"))
+	subject := write(t, "subject", []byte(s.IAM().Workload("pod", audience)))
+	for account, name := range map[string]string{"": "the workload of " + audience, email: email} {
+		clean(t)
+		t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", write(t, "wif.json", s.FederationFile(audience, subject, account)))
+		r := open(t, s)
+		works(t, r, name, "GOOGLE_APPLICATION_CREDENTIALS")
+		if err := os.WriteFile(subject, []byte(s.IAM().Workload("pod", audience)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.IAM().ExpireTokens()
+		works(t, r, name, "GOOGLE_APPLICATION_CREDENTIALS")
+	}
+	wrong := write(t, "subject", []byte(s.IAM().Workload("pod", "elsewhere")))
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", write(t, "wif.json", s.FederationFile(audience, wrong, "")))
+	_, err := open(t, s).Whoami(t.Context())
+	if providers.KindOf(err) != providers.Denied || !strings.Contains(err.Error(), audience) || !strings.Contains(providers.HintOf(err), "audience") {
+		t.Errorf("with a token for another audience: %v; %s", err, providers.HintOf(err))
+	}
+}
+
+// TestImpersonation: a chain of accounts, in one exchange; one that is not trusted
+// stops the registry and is asked for once.
+func TestImpersonation(t *testing.T) {
+	s := serve(t, gartest.Options{})
+	base, hop, last := s.IAM().Account("base"), s.IAM().Account("hop", "nothing"), s.IAM().Account("last")
+	s.IAM().Trust(hop, base)
+	s.IAM().Trust(last, hop)
+	signedIn(t, s, base)
+	r := open(t, s, func(o *Options) { o.Identity.Impersonate = []string{hop, last} })
+	works(t, r, last, "impersonated by "+base)
+	if n := s.Calls()["GenerateAccessToken"]; n != 1 {
+		t.Errorf("%d exchanges for a chain of two", n)
+	}
+	wrong := open(t, s, func(o *Options) { o.Identity.Impersonate = []string{last} })
+	s.ResetCalls()
+	for range 20 {
+		_, err := wrong.Head(t.Context(), app, "v1")
+		if providers.KindOf(err) != providers.Denied || !strings.Contains(err.Error(), last) || !strings.Contains(providers.HintOf(err), "serviceAccountTokenCreator") {
+			t.Fatalf("without trust: %v; %s", err, providers.HintOf(err))
+		}
+		_, err = collect(wrong.Repositories(t.Context(), "acme/"))
+		if providers.KindOf(err) != providers.Denied {
+			t.Fatalf("repositories without trust: %v", err)
+		}
+	}
+	if n := s.Calls()["GenerateAccessToken"]; n != 1 {
+		t.Errorf("a refused account was asked for %d times", n)
+	}
+}
+
+// TestOneToken: many requests of both planes, one token; and one more when its time
+// is over.
+func TestOneToken(t *testing.T) {
+	s := serve(t, gartest.Options{})
+	signedIn(t, s, s.IAM().Account("sync"))
+	r := open(t, s, func(o *Options) { o.OCI.Limits.Start, o.OCI.Limits.Max = 1, 1 }) // no slot is left for a fetch to wait for
+	for round := range 3 {
+		var g sync.WaitGroup
+		for range 20 {
+			g.Go(func() {
+				if _, err := r.Head(t.Context(), app, "v1"); err != nil {
+					t.Error(err)
+				}
+			})
+			g.Go(func() {
+				if _, err := collect(r.Repositories(t.Context(), "acme/mirror/")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		g.Wait()
+		if n := s.Calls()["Token"]; n != int64(round+1) {
+			t.Errorf("%d tokens after round %d", n, round+1)
+		}
+		s.IAM().ExpireTokens()
+	}
+}
+
+// ending ends every token in the middle of a read.
+type ending struct {
+	s    *gartest.Server
+	from io.ReaderAt
+	once sync.Once
+}
+
+func (e *ending) ReadAt(p []byte, at int64) (int, error) {
+	e.once.Do(e.s.IAM().ExpireTokens)
+	return e.from.ReadAt(p, at)
+}
+
+// TestExpiryInACopy: tokens that end between and within the steps of a copy are
+// renewed, and no blob is read or sent twice.
+func TestExpiryInACopy(t *testing.T) {
+	s := gartest.New(t, gartest.Options{})
+	signedIn(t, s, s.IAM().Account("sync"))
+	layer := content.Layer("large", 3<<20)
+	m := content.Image("x", []content.Blob{layer})
+	if err := s.Load("acme/from/app", m, "v1"); err != nil {
+		t.Fatal(err)
+	}
+	r := open(t, s)
+	if err := r.Ensure(t.Context(), "acme/to/app"); err != nil {
+		t.Fatal(err)
+	}
+	body, err := r.Open(t.Context(), "acme/from/app", layer.Descriptor, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.IAM().ExpireTokens()
+	if n, err := io.Copy(io.Discard, body); err != nil || n != layer.Size || body.Close() != nil {
+		t.Errorf("read %d (%v)", n, err)
+	}
+	for _, b := range m.Blobs {
+		if _, err := r.Put(t.Context(), "acme/to/app", b.Descriptor, &ending{s: s, from: b.Content}, providers.UploadOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.PutManifest(t.Context(), "acme/to/app", "v1", m.Manifest, providers.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c := s.Counts()
+	if got := c.Digests[layer.Digest.String()]; got.Reads != 1 || got.Uploads != 1 || got.BytesOut != layer.Size || got.BytesIn != layer.Size {
+		t.Errorf("the layer moved so: %+v", got)
+	}
+	if n := s.Calls()["Token"]; n < 2 {
+		t.Errorf("%d tokens: none ended", n)
+	}
+}
+
+// TestRevoked: a key that Google no longer knows stops the registry with one error
+// that says whose it is; one that takes its place is found without a restart.
+func TestRevoked(t *testing.T) {
+	s := serve(t, gartest.Options{})
+	email := s.IAM().Account("sync")
+	file := s.KeyFile(email)
+	clean(t)
+	path := write(t, "key.json", file)
+	r := open(t, s, func(o *Options) { o.Identity.CredentialsFile = path })
+	works(t, r, email, "credentialsFile")
+	s.RevokeKey(file)
+	s.IAM().ExpireTokens()
+	s.ResetCalls()
+	for range 20 {
+		_, err := r.Head(t.Context(), app, "v1")
+		if providers.KindOf(err) != providers.Denied || !strings.Contains(err.Error(), email) || !strings.Contains(providers.HintOf(err), "revoked") {
+			t.Fatalf("with a revoked key: %v; %s", err, providers.HintOf(err))
+		}
+		if _, err := collect(r.Repositories(t.Context(), "acme/")); providers.KindOf(err) != providers.Denied {
+			t.Fatalf("repositories with a revoked key: %v", err)
+		}
+	}
+	if n := s.Calls()["Token"] + s.Calls()["ListRepositories"]; n != 1 {
+		t.Errorf("%d calls with a revoked key, want 1", n)
+	}
+	if err := os.WriteFile(path, s.KeyFile(email), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.tokens.mu.Lock()
+	r.tokens.until = time.Now() // as if the time had passed
+	r.tokens.mu.Unlock()
+	if names, err := collect(r.Repositories(t.Context(), "acme/")); err != nil || len(names) != 1 {
+		t.Errorf("with a new key: %v (%v)", names, err)
+	}
+}
+
+// TestBadFiles: what is no credential is told with its place.
+func TestBadFiles(t *testing.T) {
+	s := serve(t, gartest.Options{})
+	for name, text := range map[string]string{"no JSON": "hello", "no type": "{}", "another": `{"type": "gdch_service_account"}`} {
+		clean(t)
+		t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", write(t, "key.json", []byte(text)))
+		_, err := open(t, s).Head(t.Context(), app, "v1")
+		if providers.KindOf(err) != providers.Denied || !strings.Contains(err.Error(), "GOOGLE_APPLICATION_CREDENTIALS") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := open(t, s, func(o *Options) { o.Identity.CredentialsFile = "/absent" }).Head(t.Context(), app, "v1")
+	if providers.KindOf(err) != providers.Denied || !strings.Contains(err.Error(), "auth.gcp.credentialsFile") {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
+// TestGiven: a credential of the registry's own is used for it; where Google's
+// search finds nobody, tags are listed all the same, and repositories are not.
+func TestGiven(t *testing.T) {
+	s := serve(t, gartest.Options{})
+	clean(t)
+	file := s.KeyFile(s.IAM().Account("sync"))
+	r := open(t, s, func(o *Options) {
+		o.OCI.Authenticator = &authn.Basic{Username: "_json_key", Password: string(file)}
+	})
+	if rows, err := collect(r.Rows(t.Context(), app)); err != nil || len(rows) != 1 || rows[0].Digest.Hex == "" {
+		t.Errorf("rows %v (%v)", rows, err)
+	}
+	if caps, err := r.Caps(t.Context()); err != nil || caps.Catalog != providers.No {
+		t.Errorf("caps %+v (%v)", caps, err)
+	}
+	if _, err := collect(r.Repositories(t.Context(), "acme/")); providers.KindOf(err) != providers.Unsupported {
+		t.Errorf("repositories: %v", err)
+	}
+	if err := r.Ensure(t.Context(), "acme/absent/app"); err != nil {
+		t.Errorf("ensure: %v", err)
+	}
+}
+
+// inProcess speaks to the emulator's API without a socket, and to a registry that
+// takes any token and has one image.
+type inProcess struct{ s *gartest.Server }
+
+func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	if req.URL.Host == p.s.Host() {
+		h := w.Header()
+		h.Set("Docker-Content-Digest", content.Hash(nil).String())
+		h.Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+		h.Set("Content-Length", "10")
+		if req.Header.Get("Authorization") == "" {
+			h.Set("Www-Authenticate", `Bearer realm="http://`+p.s.Host()+`/v2/token"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		return w.Result(), nil
+	}
+	in := req.Clone(req.Context())
+	in.RequestURI, in.Host = req.URL.RequestURI(), req.URL.Host
+	if in.Body == nil {
+		in.Body = http.NoBody
+	}
+	p.s.ControlPlane().ServeHTTP(w, in)
+	return w.Result(), nil
+}
+
+// TestExchanges: a registry that is looked at every five minutes for a day makes
+// two exchanges an hour with a key, and four by a chain of accounts.
+func TestExchanges(t *testing.T) {
+	for _, accounts := range [][]string{nil, {"last"}} {
+		s := serve(t, gartest.Options{})
+		base := s.IAM().Account("base")
+		signedIn(t, s, base)
+		var chain []string
+		for _, name := range accounts {
+			chain = append(chain, s.IAM().Account(name))
+			s.IAM().Trust(chain[0], base)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			r := open(t, s, func(o *Options) { o.OCI.Base, o.Identity.Impersonate = inProcess{s}, chain })
+			const hours = 24
+			for range hours * 12 {
+				if _, err := r.Head(t.Context(), app, "v1"); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := collect(r.Repositories(t.Context(), "acme/")); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(5 * time.Minute)
+			}
+			calls := s.Calls()
+			t.Logf("%d exchanges of the key, %d impersonations in %d hours", calls["Token"], calls["GenerateAccessToken"], hours)
+			if calls["Token"] > 2*hours+1 || calls["Token"] < hours || calls["GenerateAccessToken"] > int64(len(chain))*(2*hours+1) {
+				t.Errorf("calls %v", calls)
+			}
+		})
+	}
+}
+
+// TestRenewalFails: a token that cannot be renewed at half its life is used to its
+// end.
+func TestRenewalFails(t *testing.T) {
+	s := serve(t, gartest.Options{})
+	signedIn(t, s, s.IAM().Account("sync"))
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, s, func(o *Options) { o.OCI.Base = inProcess{s} })
+		both := func() (error, error) {
+			_, head := r.Head(t.Context(), app, "v1")
+			_, list := collect(r.Repositories(t.Context(), "acme/"))
+			return head, list
+		}
+		if head, list := both(); head != nil || list != nil {
+			t.Fatal(head, list)
+		}
+		s.Fail(1<<30, "Token", gartest.Fault{Code: 503, Status: "UNAVAILABLE"})
+		time.Sleep(35 * time.Minute)
+		if head, list := both(); head != nil || list != nil {
+			t.Errorf("after half its life: %v, %v", head, list)
+		}
+		time.Sleep(time.Hour)
+		if head, list := both(); providers.KindOf(head) != providers.Unavailable || providers.KindOf(list) != providers.Unavailable {
+			t.Errorf("after its end: %v, %v", head, list)
+		}
+	})
+}
+
+// silence never answers.
+type silence struct{}
+
+func (silence) RoundTrip(req *http.Request) (*http.Response, error) {
+	<-req.Context().Done()
+	return nil, context.Cause(req.Context())
+}
+
+// TestNoMetadata: where nobody answers for the instance's metadata, it is known
+// within three seconds that there are no credentials.
+func TestNoMetadata(t *testing.T) {
+	clean(t)
+	synctest.Test(t, func(t *testing.T) {
+		o := Options{}
+		o.OCI.Host, o.OCI.Base = "europe-west1-docker.pkg.dev", silence{}
+		r, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		start := time.Now()
+		for range 3 {
+			_, err = collect(r.Repositories(t.Context(), "acme/"))
+			if providers.KindOf(err) != providers.Denied || !strings.Contains(err.Error(), "no credentials were found") {
+				t.Fatalf("without credentials: %v", err)
+			}
+		}
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("it took %v to find out", took)
+		}
+	})
+}
+
+// TestNothingPrinted: a token prints as nothing of it.
+func TestNothingPrinted(t *testing.T) {
+	s := serve(t, gartest.Options{})
+	signedIn(t, s, s.IAM().Account("sync"))
+	r := open(t, s)
+	c, err := r.signIn(t.Context())
+	if err != nil || strings.Contains(fmt.Sprintf("%v %+v", c, c), c.RegistryToken) {
+		t.Errorf("%v (%v)", c, err)
+	}
+}

@@ -64,6 +64,13 @@ func (r *Registry) look(ctx context.Context, at place) (there, known bool) {
 	return err == nil, true
 }
 
+// sighted reports whether the repository of a path was there when it was last asked for.
+func (r *Registry) sighted(repo string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seen[r.host.place(repo).key()].there
+}
+
 // Head is [providers.Registry]'s; as below, a repository that is missing is told from
 // a permission that is.
 func (r *Registry) Head(ctx context.Context, repo, ref string) (v1.Descriptor, error) {

@@ -146,10 +146,10 @@ const bigPackage = 1000
 // lacks something, or the manifests, is read from there.
 func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Row, error] {
 	return func(yield func(providers.Row, error) bool) {
-		list, err := r.tags(ctx, repo)
+		list, err := r.tagsNow(ctx, repo)
 		switch {
 		case err != nil:
-			yield(providers.Row{}, r.apart(ctx, repo, err))
+			yield(providers.Row{}, err)
 		case list.Manifest == nil && len(list.Tags) > 0 && r.plain(ctx):
 			for row, err := range r.Registry.Rows(ctx, repo) {
 				if !yield(row, err) {
@@ -162,6 +162,22 @@ func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Ro
 			r.rows(ctx, repo, list, yield)
 		}
 	}
+}
+
+// tagsNow asks the registry, and once more where the repository turns out to be
+// there, though the registry hides it: others, or we, may have made it meanwhile.
+func (r *Registry) tagsNow(ctx context.Context, repo string) (tagList, error) {
+	list, err := r.tags(ctx, repo)
+	if err == nil {
+		return list, nil
+	}
+	if err = r.apart(ctx, repo, err); providers.KindOf(err) != providers.Denied || !r.sighted(repo) {
+		return list, err
+	}
+	if list, again := r.tags(ctx, repo); providers.KindOf(again) != providers.Denied {
+		return list, again
+	}
+	return list, err
 }
 
 // tags asks the registry. A path without a manifest is no repository, though the

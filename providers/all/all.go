@@ -143,11 +143,11 @@ func openECR(o Options) (providers.Registry, error) {
 }
 
 func openGAR(o Options) (providers.Registry, error) {
-	return opened(gar.New(gar.Options{OCI: o.oci(), Identity: o.GAR, Create: o.CreateGAR}))
+	return opened(gar.New(gar.Options{OCI: o.oci(), Identity: o.GAR, Create: o.CreateGAR, Endpoints: garEndpoints()}))
 }
 
 func openACR(o Options) (providers.Registry, error) {
-	return opened(acr.New(acr.Options{OCI: o.oci(), Identity: o.ACR, Create: o.CreateACR}))
+	return opened(acr.New(acr.Options{OCI: o.oci(), Identity: o.ACR, Create: o.CreateACR, Endpoints: acrEndpoints()}))
 }
 
 func openLayout(o Options) (providers.Registry, error) {

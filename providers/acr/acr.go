@@ -73,6 +73,7 @@ type Registry struct {
 
 	entra entra
 	names names
+	there sync.Map // repositories that were found, with Create.Never
 }
 
 var _ providers.Registry = (*Registry)(nil)

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -82,7 +83,8 @@ func (w *work) putRef(ctx context.Context, ref string, m providers.Manifest) (pr
 	case headErr == nil && there.Digest == m.Digest:
 		return providers.Receipt{Subject: subjectOf(m)}, nil
 	case headErr == nil:
-		err = hinted(fmt.Errorf("%w (it names %s)", err, there.Digest), "the tag is immutable or locked at the target: unlock it there, or set onConflict: keep")
+		hint := cmp.Or(providers.HintOf(err), "the tag is immutable or locked at the target: unlock it there") + "; or set onConflict: keep"
+		err = hinted(fmt.Errorf("%w (it names %s)", err, there.Digest), hint)
 	}
 	return receipt, onSide(Target, err)
 }

@@ -61,6 +61,9 @@ func (r *Registry) look(ctx context.Context, at place) (there, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seen[at.key()] = sighting{err == nil, time.Now().Add(seenFor)}
+	if err != nil {
+		delete(r.known, at.key()) // somebody deleted it: Ensure makes it again
+	}
 	return err == nil, true
 }
 

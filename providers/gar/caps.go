@@ -10,7 +10,7 @@ import (
 // caps is what Artifact Registry's documentation says of it.
 func caps(h Host) providers.Caps {
 	names := providers.Names{MinDepth: 3, MaxLength: 255,
-		Pattern: `(?:[a-z0-9.-]+/)?[a-z][a-z0-9-]*/[a-z](?:[a-z0-9-]*[a-z0-9])?(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)+`,
+		Pattern: `(?:[a-z0-9.-]+/)?[a-z][a-z0-9-]*/(?:(?:(?:us|eu|asia)\.)?gcr\.io|[a-z](?:[a-z0-9-]*[a-z0-9])?)(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)+`,
 		Says:    "project/repository/image; a repository's name has small letters, digits and - only"}
 	if h.GCR != "" {
 		names = providers.Names{MinDepth: 2, MaxLength: 255, Says: "project/image"}

@@ -28,7 +28,8 @@ import (
 const (
 	dialTimeout   = 5 * time.Second
 	answerTimeout = 30 * time.Second
-	maxError      = 64 << 10 // bytes of a refusal that are read
+	callTime      = 3 * time.Minute // for one call, with all its tries
+	maxError      = 64 << 10        // bytes of a refusal that are read
 )
 
 // silent takes what Google's libraries would print, tokens among it.
@@ -256,7 +257,9 @@ func call[T any](ctx context.Context, r *Registry, op, method, repo string, ask 
 		return none, err
 	}
 	defer slot.Release()
-	c, err := r.client(ctx, method, repo)
+	within, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	c, err := r.client(within, method, repo)
 	if err != nil {
 		return none, r.fail(op, repo, providers.Invalid, fmt.Errorf("the API's client: %s", firstLine(err.Error())), "")
 	}

@@ -89,6 +89,27 @@ func TestTwoReplicas(t *testing.T) {
 	}
 }
 
+// TestMadeAgain: a repository that was deleted under us is made again, once a push
+// has found that.
+func TestMadeAgain(t *testing.T) {
+	s := gartest.New(t, gartest.Options{})
+	signedIn(t, s, s.IAM().Account("sync"))
+	r := open(t, s)
+	if err := r.Ensure(t.Context(), app); err != nil {
+		t.Fatal(err)
+	}
+	cleanUp(t, r, r.host.place(app))
+	if err := r.TryPush(t.Context(), app); providers.KindOf(err) != providers.NotFound {
+		t.Errorf("push to what was deleted: %v", err)
+	}
+	if err := r.Ensure(t.Context(), app); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.TryPush(t.Context(), app); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestEnsureLeavesAlone: a repository that is there stays as it is, unless enforced;
 // then only what differs is set, and what the policy does not state stays.
 func TestEnsureLeavesAlone(t *testing.T) {

@@ -63,6 +63,7 @@ func TestPlace(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for repo, ok := range map[string]bool{"acme/mirror/app": true, "acme/mirror/team/app": true, "example.com/acme/mirror/app": true,
+		"acme/gcr.io/app": true, "acme/fr.gcr.io/app": false,
 		"acme/mirror": false, "acme/Mirror/app": false, "acme/mir_ror/app": false, "acme/mirror/App": false, "acme/mirror-/app": false} {
 		if err := caps(Host{Location: "us"}).Names.Check(repo); (err == nil) != ok {
 			t.Errorf("%s: %v", repo, err)

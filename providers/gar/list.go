@@ -95,7 +95,7 @@ func (r *Registry) projects(ctx context.Context, at place, prefix string, yield 
 			return
 		}
 		one := place{project: at.project, repository: last(repo.GetName())}
-		if repo.GetFormat() != pb.Repository_DOCKER || !strings.HasPrefix(one.repository, at.repository) || isGCR(one.repository) {
+		if repo.GetFormat() != pb.Repository_DOCKER || !strings.HasPrefix(one.repository, at.repository) {
 			continue
 		}
 		if !r.images(ctx, one, prefix, yield) {
@@ -103,9 +103,6 @@ func (r *Registry) projects(ctx context.Context, at place, prefix string, yield 
 		}
 	}
 }
-
-// isGCR reports whether a repository belongs to a gcr.io host.
-func isGCR(repository string) bool { return gcrLocations[repository] != "" }
 
 // images yields those of one repository, and reports whether to go on.
 func (r *Registry) images(ctx context.Context, at place, prefix string, yield func(string, error) bool) bool {
@@ -148,6 +145,8 @@ func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Ro
 	return func(yield func(providers.Row, error) bool) {
 		list, err := r.tagsNow(ctx, repo)
 		switch {
+		case providers.KindOf(err) == providers.Invalid && !r.plain(ctx): // longer than what is read, or no list at all
+			r.rows(ctx, repo, tagList{}, yield)
 		case err != nil:
 			yield(providers.Row{}, err)
 		case list.Manifest == nil && len(list.Tags) > 0 && r.plain(ctx):

@@ -60,6 +60,16 @@ func TestRows(t *testing.T) {
 	}
 }
 
+// TestNoList: what cannot be read as a list is read from the API.
+func TestNoList(t *testing.T) {
+	s := serve(t, gartest.Options{})
+	signedIn(t, s, s.IAM().Account("sync"))
+	s.Next(1, registrytest.Tags, registrytest.Fault{Status: 200, JSON: `{"manifest": 1}`})
+	if rows, err := collect(open(t, s).Rows(t.Context(), app)); err != nil || len(rows) != 1 || len(rows[0].Tags) != 1 || s.Calls()["ListVersions"] != 1 {
+		t.Errorf("%+v (%v)", rows, err)
+	}
+}
+
 // TestLongList: one that is a thousand manifests long is checked against the API, and
 // one that lacks some is read from there: a call for each thousand of either.
 func TestLongList(t *testing.T) {
@@ -127,7 +137,7 @@ func TestMany(t *testing.T) {
 }
 
 // TestRepositories: of a project, of a repository, and of neither; what holds no
-// images, and what belongs to a gcr.io host, is left out.
+// images is left out.
 func TestRepositories(t *testing.T) {
 	s := gartest.New(t, gartest.Options{})
 	signedIn(t, s, s.IAM().Account("sync"))
@@ -138,10 +148,11 @@ func TestRepositories(t *testing.T) {
 	s.Repository("acme/maven", gartest.Settings{Format: "MAVEN"})
 	r := open(t, s)
 	for prefix, want := range map[string][]string{
-		"acme/":                    {"acme/mirror-b/d", "acme/mirror/a/b", "acme/mirror/c"},
+		"acme/":                    {"acme/gcr.io/e", "acme/mirror-b/d", "acme/mirror/a/b", "acme/mirror/c"},
 		"acme/mirror":              {"acme/mirror-b/d", "acme/mirror/a/b", "acme/mirror/c"},
 		"acme/mirror/":             {"acme/mirror/a/b", "acme/mirror/c"},
 		"acme/mirror/a/":           {"acme/mirror/a/b"},
+		"acme/gcr.io/":             {"acme/gcr.io/e"},
 		"acme/other":               nil,
 		"example.com/acme/":        {"example.com/acme/mirror/g"},
 		"example.com/acme/mirror/": {"example.com/acme/mirror/g"},

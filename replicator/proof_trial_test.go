@@ -33,6 +33,7 @@ var regressions = []uint64{
 	1458, // a mount that lies while an image is mended (TestMountLiesToAMend)
 	717,  // a source lists what refers to something else (TestListsOfStrangers)
 	1611, // the test wanted back what others had attached to a child and taken away again
+	2135, // a repository is lost, and what referred to an old image of it comes back alone (TestNoReferrersOfWhatIsLost)
 }
 
 // TestSchedules runs random schedules: four repositories, two targets, three

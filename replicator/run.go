@@ -100,35 +100,45 @@ func (e *Engine) carry(ctx context.Context, s seen) (Report, error) {
 // remember tells state what the plans found to be so already.
 func (e *Engine) remember(ctx context.Context, plans []plan.Plan) error {
 	for _, p := range plans {
-		if len(p.Found)+len(p.Held)+len(p.Verified) == 0 {
+		if len(p.Found)+len(p.Held)+len(p.Lost)+len(p.Verified) == 0 {
 			continue
 		}
 		repo, err := e.repo(p.Target)
 		if err != nil {
 			return err
 		}
-		rec := state.Record{Repo: repo}
-		for _, f := range p.Found {
-			if f.Tag == "" {
-				continue
-			}
-			rec.Tags = append(rec.Tags, state.TargetTag{
-				Name: f.Tag, Rule: f.Rule, Source: f.Source, Digest: f.Digest, Selection: f.Selection, PutAt: f.PutAt, VerifiedAt: p.At,
-			})
+		if err := e.rememberPlan(ctx, repo, p); err != nil {
+			return fmt.Errorf("state: %w", err)
 		}
-		for _, d := range p.Held {
-			rec.Present = append(rec.Present, state.Present{Digest: d})
+	}
+	return nil
+}
+
+func (e *Engine) rememberPlan(ctx context.Context, repo state.Repo, p plan.Plan) error {
+	rec := state.Record{Repo: repo}
+	for _, f := range p.Found {
+		if f.Tag == "" {
+			continue
 		}
-		if len(rec.Tags)+len(rec.Present) > 0 {
-			if err := e.opts.State.Put(ctx, rec); err != nil {
-				return fmt.Errorf("state: %w", err)
-			}
+		rec.Tags = append(rec.Tags, state.TargetTag{
+			Name: f.Tag, Rule: f.Rule, Source: f.Source, Digest: f.Digest, Selection: f.Selection, PutAt: f.PutAt, VerifiedAt: p.At,
+		})
+	}
+	for _, d := range p.Held {
+		rec.Present = append(rec.Present, state.Present{Digest: d})
+	}
+	if len(rec.Tags)+len(rec.Present) > 0 {
+		if err := e.opts.State.Put(ctx, rec); err != nil {
+			return err
 		}
-		if len(p.Verified) > 0 {
-			if err := e.opts.State.Verified(ctx, repo, p.At, p.Verified); err != nil {
-				return fmt.Errorf("state: %w", err)
-			}
+	}
+	if len(p.Lost) > 0 {
+		if err := e.opts.State.Forget(ctx, repo, p.Lost); err != nil {
+			return err
 		}
+	}
+	if len(p.Verified) > 0 {
+		return e.opts.State.Verified(ctx, repo, p.At, p.Verified)
 	}
 	return nil
 }

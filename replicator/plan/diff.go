@@ -326,6 +326,18 @@ func (j *judge) conflict(w Want, now v1.Hash, reason string) {
 	})
 }
 
+// lost returns what was looked for at the target and is not there, although state
+// believes it is, sorted.
+func (j *judge) lost() []v1.Hash {
+	gone := map[v1.Hash]bool{}
+	for d, here := range j.f.Target.Seen {
+		if _, failed := j.f.Target.Failed[d.String()]; !here && !failed && j.holds(d) {
+			gone[d] = true
+		}
+	}
+	return hashes(gone)
+}
+
 // heldUnknown returns what was seen at the target and state does not know of, sorted.
 func (j *judge) heldUnknown() []v1.Hash {
 	found := map[v1.Hash]bool{}
@@ -344,7 +356,7 @@ func (j *judge) finish() {
 			cmp.Compare(a.From.String(), b.From.String()), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Reason, b.Reason))
 	})
 	j.plan.Kept = slices.Compact(j.plan.Kept)
-	j.plan.Held = j.heldUnknown()
+	j.plan.Held, j.plan.Lost = j.heldUnknown(), j.lost()
 	slices.Sort(j.plan.Verified)
 	j.plan.Verified = slices.Compact(j.plan.Verified)
 	if !j.want.needs().Empty() {

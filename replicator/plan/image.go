@@ -13,7 +13,7 @@ import (
 // which tags it is put, mended or attached to.
 func (j *judge) image(g *group) {
 	t := j.tree(*g.Want, !g.broken && (g.restore || len(g.check) > 0))
-	t.doubt = g.broken
+	t.doubt = g.broken || g.returns() && j.holds(g.Digest)
 	img := Image{Rule: g.Rule.Name, From: g.From, Selection: g.Rule.Selection, Tags: g.puts}
 	if j.reads(g) {
 		if bad := j.root(t, g, &img); bad != nil {
@@ -32,6 +32,10 @@ func (j *judge) image(g *group) {
 	g.held = refs.held
 	j.settle(g, img)
 }
+
+// returns reports whether g's root is put and no tag names it yet. If the target had
+// it before, it may have lost some of it while no tag held it.
+func (g *group) returns() bool { return len(g.puts) > 0 && len(g.check)+len(g.sure) == 0 }
 
 // reads reports whether g's root has to be read: to put it, or to know what is below.
 func (j *judge) reads(g *group) bool {

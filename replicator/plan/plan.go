@@ -45,10 +45,12 @@ type Plan struct {
 
 	// Found is what turned out to be in step although state did not know it, Held
 	// the manifests that were looked for and are at the target although state did
-	// not know it, and Verified the tags that are in step and were due to be looked
-	// at: all are for state to remember, and no work.
+	// not know it, Lost those that are not there although state says so, and Verified
+	// the tags that are in step and were due to be looked at: all are for state to
+	// remember or forget, and no work.
 	Found    []Found   `json:"found,omitempty"`
 	Held     []v1.Hash `json:"held,omitempty"`
+	Lost     []v1.Hash `json:"lost,omitempty"`
 	Verified []string  `json:"verified,omitempty"`
 }
 

@@ -15,6 +15,7 @@ type referring struct {
 	*tree
 	root   v1.Hash // of the image, at the source
 	sure   bool    // the target is known to be complete: ask only what is due
+	stray  bool    // no image holds root at the target: it is looked for before anything is brought
 	list   []Node
 	held   []v1.Hash // of the list, those that are at the target
 	merged []Merge
@@ -216,6 +217,9 @@ func (r *referring) referrer(e entry) (n Node, use bool, bad *trouble) {
 			r.held = append(r.held, n.Digest)
 		}
 		return n, true, nil
+	}
+	if lost, bad := r.rootLost(); lost || bad != nil {
+		return Node{}, false, bad
 	}
 	if f, failed := r.src.Failed[e.Digest.String()]; failed && f.Kind == providers.NotFound && e.tag == "" {
 		return Node{}, false, nil

@@ -49,7 +49,7 @@ func (j *judge) unasked(from Place) []v1.Hash {
 
 func (j *judge) stray(from Place, rule *Rule, subject v1.Hash) {
 	w := Want{Rule: rule, From: from, Ref: subject.String(), Digest: subject}
-	r := referring{tree: j.tree(w, false), root: subject, sure: true, seen: map[referral]bool{}}
+	r := referring{tree: j.tree(w, false), root: subject, sure: true, stray: true, seen: map[referral]bool{}}
 	if bad := r.about(subject, false, 1); bad != nil {
 		bad.refuse(j, w)
 		return
@@ -66,6 +66,22 @@ func (j *judge) stray(from Place, rule *Rule, subject v1.Hash) {
 		return
 	}
 	j.foundMerged(img)
+}
+
+// rootLost reports whether the target has a stray's subject no more: state may
+// remember it from before somebody deleted it.
+func (r *referring) rootLost() (bool, *trouble) {
+	if !r.stray {
+		return false, nil
+	}
+	if f, failed := r.j.f.Target.Failed[r.root.String()]; failed {
+		return false, &trouble{kind: LeftFailed, reason: f.Reason, hint: f.Hint}
+	}
+	here, known := r.j.present(r.root, false, true)
+	if !known {
+		return false, waiting()
+	}
+	return !here, nil
 }
 
 func (j *judge) places() []Place {

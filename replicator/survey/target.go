@@ -218,7 +218,12 @@ func (a *answers) probe(digest v1.Hash) error {
 		return a.note(nil, func() { a.t.facts.Target.Seen[digest] = true })
 	}
 	_, err := a.t.reg.Head(a.ctx, a.t.place.Repo, digest.String())
-	return a.note(err, func() { a.t.facts.Target.Seen[digest] = err == nil })
+	return a.note(err, func() {
+		a.t.facts.Target.Seen[digest] = err == nil
+		if kind := providers.KindOf(err); err != nil && kind != providers.NotFound {
+			a.t.facts.Target.Failed[digest.String()] = plan.Fail(fmt.Errorf("target: %w", err))
+		}
+	})
 }
 
 // locate asks state where content is, the target itself first.

@@ -1,7 +1,10 @@
 package replicator_test
 
 import (
+	"bytes"
 	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,10 +119,14 @@ func (s *trial) damageSpool(dir string) {
 // While it copies, the process is held only by what it asks of servers.
 func (s *trial) snapshot() string {
 	to := s.t.TempDir()
+	whole := false
 	for range 50 {
-		if copyState(s.dir, to) {
+		if whole = copyState(s.dir, to); whole {
 			break
 		}
+	}
+	if !whole {
+		s.t.Error("state moves too fast to be copied")
 	}
 	s.must(os.MkdirAll(filepath.Join(to, "spool"), 0o700))
 	files, _ := os.ReadDir(filepath.Join(s.dir, "spool"))
@@ -137,21 +144,36 @@ func (s *trial) snapshot() string {
 	return to
 }
 
-// copyState copies the database and its log, and reports whether no checkpoint
-// came in between.
+// copyState copies the database and its log, and reports whether the two belong
+// together: what was moved from the log into the database meanwhile is in both, as
+// long as the log was not begun anew. (Times of files are too coarse to tell.)
 func copyState(from, to string) bool {
 	db := filepath.Join(from, "state.db")
-	before, err := os.Stat(db)
-	if err != nil {
+	if _, err := os.Stat(db); err != nil {
 		return true
 	}
+	_ = os.Remove(filepath.Join(to, "state.db-wal")) // of an earlier try
+	before := logHead(db + "-wal")
 	for _, suffix := range []string{"", "-wal"} {
-		if raw, err := os.ReadFile(db + suffix); err == nil {
-			if os.WriteFile(filepath.Join(to, "state.db"+suffix), raw, 0o600) != nil {
-				return false
-			}
+		raw, err := os.ReadFile(db + suffix)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, "state.db"+suffix), raw, 0o600)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false
 		}
 	}
-	after, err := os.Stat(db)
-	return err == nil && after.ModTime() == before.ModTime()
+	return bytes.Equal(before, logHead(filepath.Join(to, "state.db-wal")))
+}
+
+// logHead is the header of SQLite's log, whose salt changes when it is begun anew.
+func logHead(path string) []byte {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	head := make([]byte, 32)
+	n, _ := io.ReadFull(f, head) // a shorter one is none yet
+	return head[:n]
 }

@@ -95,7 +95,7 @@ func (s *trial) watch(n int64, stop func(), events map[int64]func(), dead *atomi
 
 // run is a pass that has to end, whatever happens.
 func (s *trial) run(ctx context.Context, p *process) {
-	late := time.AfterFunc(time.Minute, func() {
+	late := time.AfterFunc(5*time.Minute, func() {
 		buf := make([]byte, 4<<20)
 		panic(fmt.Sprintf("seed %d: a pass does not end: %s\n\n%s", s.seed, s.story(), buf[:runtime.Stack(buf, true)]))
 	})

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -22,6 +24,7 @@ type program struct {
 // Main runs the command line and returns its exit code. It listens to SIGINT
 // and SIGTERM: the first stops gracefully, the second at once.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	thrifty()
 	ctx, stop := newStopper(context.Background())
 	defer stop.close()
 	p := &program{opts: defaults(), stdin: stdin, stdout: stdout, stderr: stderr, stop: stop}
@@ -29,6 +32,14 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	return conclude(stderr, err)
+}
+
+// thrifty lets garbage grow to half of what is in use, not as much again: what is
+// allocated is buffers, which cost little to collect. GOGC has the last word.
+func thrifty() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 }
 
 // root builds the command tree.

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/pressly/goose/v3"
@@ -40,8 +41,16 @@ func Migrate(ctx context.Context, db *sql.DB, d Dialect) error {
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate the schema from version %d to %d: %w", has, wants, err)
 	}
-	debug.FreeOSMemory() // goose parses each migration in buffers of 4 MiB
+	giveBack()
 	return nil
+}
+
+// giveBack returns the memory of a migration to the system: goose parses each
+// direction in a buffer of 4 MiB and keeps them in a pool, which lives through one
+// collection.
+func giveBack() {
+	runtime.GC()
+	debug.FreeOSMemory()
 }
 
 // Check compares the schema of db with this program's, without writing: it

@@ -45,6 +45,9 @@ func (d *demo) run(ctx context.Context) int {
 	d.style = styleFor(d.story)
 	err := d.play(ctx)
 	if err == nil && d.keep {
+		err = d.world.writeCurl()
+	}
+	if err == nil && d.keep {
 		d.hints(d.story)
 		d.kept()
 		<-ctx.Done()

@@ -25,27 +25,28 @@ func program() string {
 
 // environment is the flags that all hints share, by their twins.
 func (w *world) environment() []string {
-	return []string{
+	return append([]string{
 		"TRANSSHIP_CONFIG=" + w.path(policyFile),
 		"TRANSSHIP_STATE=" + w.path(stateFile),
 		"TRANSSHIP_SPOOL_DIR=" + w.path(spoolDir),
-	}
+	}, w.signIn()...)
 }
 
 // try lists what is worth a look, in an order that works from top to bottom.
 func (w *world) try() []hint {
-	stable := w.home.URL() + "/v2/team/shop/manifests/"
+	stable := w.aws.URL() + "/v2/team/shop/manifests/"
 	const image = "application/vnd.oci.image.manifest.v1+json"
+	curl := "curl -K " + w.path(curlFile)
 	return []hint{
 		{"the policy, checked", "transship config validate", "no mistakes"},
+		{"who we are in each cloud, what we may do there, and what to grant", "transship doctor", "demo@acme.iam.gserviceaccount.com"},
 		{"nothing to do", "transship plan", "0 tags to put"},
-		{"what north lists: a page of 4, with a fallback tag of its own", "curl -s " + w.north.URL() + "/v2/team/shop/tags/list", `"stable"`},
-		{"move a tag back at the source …", fmt.Sprintf("curl -s %sv1.0 | curl -s -X PUT -H 'Content-Type: %s' --data-binary @- %sstable", stable, image, stable), ""},
+		{"move a tag back at the source …", fmt.Sprintf("%s -H 'Accept: %s' %sv1.0 | %s -X PUT -H 'Content-Type: %s' --data-binary @- %sstable", curl, image, stable, curl, image, stable), ""},
 		{"… and see it followed", "transship sync", "2 tags put"},
-		{"why a tag is taken", "transship plan --explain home/team/shop:stable", "everything"},
-		{"one image, without a policy", fmt.Sprintf("transship copy %s/tools/gofmt:1.26 %s/copies/gofmt", w.home.URL(), w.north.URL()), "1 tag put"},
+		{"why a tag is taken", "transship plan --explain aws/team/shop:stable", "everything"},
 		{"every byte at the targets, hashed", "transship check --deep", "26 of 26"},
 		{"how far behind each target is", "transship status", "everything"},
+		{"what is known of each cloud, and where that was learned", "transship providers", "PutImage"},
 	}
 }
 

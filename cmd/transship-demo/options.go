@@ -23,12 +23,14 @@ type options struct {
 
 const help = `transship-demo shows transship at work on this machine alone.
 
-It starts three container registries on 127.0.0.1, fills one of them with images
-made of this machine's Go installation, and runs transship's own commands: plan,
-sync, sync after one tag has moved, sync when nothing has changed, check. Then it
-prints what that took in requests and bytes, counted at the registries, and what
-follows from it. It needs no services, no configuration and no network, takes
-less than 300 MB in a temporary folder, and removes it at the end.
+It starts three clouds' registries on 127.0.0.1, which behave as Amazon ECR, Google
+Artifact Registry and Azure Container Registry do: each with its own API, sign-in and
+refusals, and with tokens that live for seconds. It fills the first with images made
+of this machine's Go installation, and runs transship's own commands: plan, sync, sync
+after one tag has moved, sync when nothing has changed, check. Then it prints what that
+took in requests and bytes, counted at the registries, and what follows from it. It
+needs no account, no configuration and no network, takes less than 300 MB in a
+temporary folder, and removes it at the end.
 
 Usage:
   transship-demo [flags]

@@ -26,10 +26,10 @@ type tally struct {
 	counts registrytest.Counts
 }
 
-// requests are those to the registry itself by what they are for, and apart from
-// them those that signing in and redirects take.
+// requests are those to the registry itself and to its cloud's API by what they are
+// for, and apart from them those that signing in and redirects take.
 type requests struct {
-	Lists        int64 `json:"lists"` // pages of the catalog and of tags
+	Lists        int64 `json:"lists"` // pages of repositories, manifests and tags, by whichever API
 	Heads        int64 `json:"heads"`
 	ManifestGets int64 `json:"manifestGets"`
 	Referrers    int64 `json:"referrers"`
@@ -37,6 +37,7 @@ type requests struct {
 	Mounts       int64 `json:"mounts"`
 	Uploads      int64 `json:"uploads"` // POST, PUT and what else an upload takes
 	ManifestPuts int64 `json:"manifestPuts"`
+	API          int64 `json:"api"` // what else the cloud's own API was asked
 	Other        int64 `json:"other"`
 	Total        int64 `json:"total"` // of the above
 
@@ -55,9 +56,9 @@ type blobs struct {
 // apart is what signing in and redirects took.
 func (r requests) apart() int64 { return r.Pings + r.Tokens + r.Redirects }
 
-func tallyOf(name string, c registrytest.Counts) tally {
+func tallyOf(name string, c registrytest.Counts, api calls) tally {
 	r := requests{
-		Lists:        c.Of(registrytest.Catalog, registrytest.Tags),
+		Lists:        c.Of(registrytest.Catalog, registrytest.Tags) + api.lists,
 		Heads:        c.Of(registrytest.ManifestHead, registrytest.BlobHead),
 		ManifestGets: c.Of(registrytest.ManifestGet),
 		Referrers:    c.Of(registrytest.Referrers),
@@ -66,10 +67,11 @@ func tallyOf(name string, c registrytest.Counts) tally {
 		Uploads: c.Of(registrytest.UploadPost, registrytest.UploadPatch, registrytest.UploadPut,
 			registrytest.UploadStatus, registrytest.UploadDelete),
 		ManifestPuts: c.Of(registrytest.ManifestPut),
-		Other:        c.Of(registrytest.ManifestDelete, registrytest.BlobDelete, registrytest.Other),
-		Total:        c.Total(),
+		API:          api.other,
+		Other:        c.Of(registrytest.ManifestDelete, registrytest.BlobDelete, registrytest.Other) - api.asOther,
+		Total:        c.Total() - api.asOther + api.lists + api.other,
 		Pings:        c.Of(registrytest.Ping),
-		Tokens:       c.Of(registrytest.Token),
+		Tokens:       c.Of(registrytest.Token) + api.tokens,
 		Redirects:    c.Of(registrytest.Storage),
 	}
 	return tally{Registry: name, Requests: r, BytesOut: c.BytesOut, BytesIn: c.BytesIn, counts: c}
@@ -78,14 +80,16 @@ func tallyOf(name string, c registrytest.Counts) tally {
 // measure runs f and returns what the registries saw meanwhile.
 func (w *world) measure(name string, f func() error) (pass, error) {
 	had := make([]map[place]bool, len(w.sides()))
+	before := make([]calls, len(w.sides()))
 	for i, s := range w.sides() {
 		s.ResetCounts()
+		before[i] = s.calls()
 		had[i] = s.manifests()
 	}
 	err := f()
 	p := pass{Name: name}
 	for i, s := range w.sides() {
-		t := tallyOf(s.name, s.Counts())
+		t := tallyOf(s.name, s.Counts(), s.calls().less(before[i]))
 		t.Blobs.Copied, t.Blobs.Mounted = uploads(t.counts), t.counts.MountsAccepted
 		t.Blobs.Present = s.named(had[i]) - t.Blobs.Copied - t.Blobs.Mounted
 		p.Sides = append(p.Sides, t)

@@ -8,17 +8,24 @@ import (
 // policy is the file that the demo runs, as it is printed.
 func (w *world) policy() string {
 	return fmt.Sprintf(`registries:
-  home:  {host: "%s", provider: oci, plainHTTP: true}
-  west:  {host: "%s", provider: oci, plainHTTP: true,
-          auth: {username: %s, password: %s}}
-  north: {host: "%s", provider: oci, plainHTTP: true}
+  aws:    {host: "%s", provider: ecr, plainHTTP: true,
+           auth: {aws: {region: %s}}}
+  google: {host: "%s", provider: gar, plainHTTP: true,
+           auth: {gcp: {credentialsFile: "%s"}}}
+  azure:  {host: "%s", provider: acr,
+           caFile: "%s",
+           auth: {azure: {tenantID: %s,
+                          clientID: %s,
+                          clientSecret: "%s"}},
+           limits: {quotas: {ReadOps: %d/m, WriteOps: %d/m}}}
 rules:
   - name: everything
-    from: {registry: home}
+    from: {registry: aws}
     to:
-      - {registry: west, repository: "%s{{.Repository}}"}
-      - {registry: north}
-`, w.home.Host(), w.west.Host(), westUser, westPassword, w.north.Host(), mirror)
+      - {registry: google, repository: "%s{{.Repository}}"}
+      - {registry: azure}
+`, w.aws.Host(), w.clouds.ecr.Region(), w.google.Host(), w.path(googleKey), w.azure.Host(), w.path(azureCA),
+		w.clouds.app.Tenant, w.clouds.app.ClientID, w.clouds.app.Secret, premiumReads/2, premiumWrites/2, mirror)
 }
 
 func (w *world) writePolicy() error {
@@ -30,4 +37,7 @@ const (
 	policyFile = "transship.yaml"
 	stateFile  = "state.db"
 	spoolDir   = "spool"
+	googleKey  = "google.json" // of a service account
+	azureCA    = "azure.pem"   // the authorities of azure's and of Entra's certificates
+	curlFile   = "curl.conf"
 )

@@ -17,14 +17,15 @@ const lineWidth = 80
 // introduce says what is there.
 func (d *demo) introduce(from stock) {
 	w := &d.world
-	d.title("Three registries on this machine")
+	d.title("Three clouds on this machine")
+	d.say("They behave as ECR, Artifact Registry and ACR do, refusals included.\n")
 	for _, s := range w.sides() {
-		d.say("  %s  %-23s  %s", d.style.bold(fmt.Sprintf("%-5s", s.name)), s.URL(), d.style.dim(s.about))
+		d.say("  %s  %-23s  %s", d.style.bold(fmt.Sprintf("%-6s", s.name)), s.URL(), d.style.dim(s.about))
 	}
 	shape := w.stuff.corpus.Shape()
-	d.say("\n%s\n", wrap(fmt.Sprintf("home holds %d repositories with %d tags, %d manifests and %s of layers, made of %s:",
+	d.say("\n%s\n", wrap(fmt.Sprintf("aws holds %d repositories with %d tags, %d manifests and %s of layers, made of %s:",
 		shape.Repositories, shape.Tags, shape.Manifests, size(shape.UniqueBytes), from.name), lineWidth, ""))
-	for _, repo := range w.home.Repositories() {
+	for _, repo := range w.aws.Repositories() {
 		d.say("  %-14s %s", repo, d.style.dim(d.tags(repo)))
 	}
 	d.say("\nThe policy:\n\n%s", d.style.dim(indent(w.policy())))
@@ -34,7 +35,7 @@ func (d *demo) introduce(from stock) {
 // shortened.
 func (d *demo) tags(repo string) string {
 	var own, others []string
-	for _, tag := range slices.Sorted(maps.Keys(d.world.home.Tags(repo))) {
+	for _, tag := range slices.Sorted(maps.Keys(d.world.aws.Tags(repo))) {
 		if _, kind, other := providers.ReferrerTag(tag); other {
 			others = append(others, tag[:len("sha256-1234567")]+"…"+kind)
 			continue
@@ -80,17 +81,17 @@ func (d *demo) tables() {
 	d.title("Requests and bytes, counted at the registries")
 	d.say("")
 	requestTable(d.story, d.style, d.passes)
-	d.say("%s", d.style.dim("* signing in and following redirects: pings, tokens, reads from the storage host"))
+	d.say("%s", d.style.dim("* signing in and following redirects: tokens, reads from the storage host"))
 	d.title("How blobs came to the targets")
 	d.say("")
-	blobTable(d.story, d.style, d.passes, []string{"west", "north"})
+	blobTable(d.story, d.style, d.passes, []string{"google", "azure"})
 }
 
 // proof says in one sentence what all claims together show.
 func (d *demo) proof(took time.Duration) string {
-	last := d.passes[slices.IndexFunc(d.passes, func(p pass) bool { return p.Name == passUnchanged })].side("home").Requests
-	return fmt.Sprintf("Proven in %v: each of %d blobs left the source once for two targets; the unchanged pass was %d HEADs and %d lists at the source and no write anywhere; both replicas are complete and equal.",
-		took, len(d.passes[1].side("home").counts.Digests), last.Heads, last.Lists)
+	last := d.passes[slices.IndexFunc(d.passes, func(p pass) bool { return p.Name == passUnchanged })].side("aws").Requests
+	return fmt.Sprintf("Proven in %v: each of %d blobs left AWS once for two other clouds; the unchanged pass was %d lists at the source, not one request for a tag and no write anywhere; both replicas are complete and equal.",
+		took, len(d.passes[1].side("aws").counts.Digests), last.Lists)
 }
 
 // writeJSON prints the figures for scripts.

@@ -26,6 +26,7 @@ func columns() []column {
 		{"", "mount", 6, n(func(r requests) int64 { return r.Mounts })},
 		{"upload", "POST+PUT", 9, n(func(r requests) int64 { return r.Uploads })},
 		{"manifest", "PUT", 9, n(func(r requests) int64 { return r.ManifestPuts })},
+		{"", "API", 4, n(func(r requests) int64 { return r.API })},
 		{"in", "all", 5, n(func(r requests) int64 { return r.Total })},
 		{"apart", "*", 6, n(requests.apart)},
 		{"", "bytes", 10, func(t tally) string { return size(t.BytesOut + t.BytesIn) }},
@@ -34,7 +35,7 @@ func columns() []column {
 
 // nameWidth is that of the first column, passWidth where it names a pass too.
 const (
-	nameWidth = 7
+	nameWidth = 9
 	passWidth = 24
 )
 

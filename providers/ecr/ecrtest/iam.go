@@ -217,6 +217,19 @@ func (i *IAM) registryToken(k *key, region string, life time.Duration) (string, 
 	return password, until
 }
 
+// Password is a registry token, as GetAuthorizationToken gives it to the holder of a
+// key, for user AWS of clients such as curl; "" if there is no such key.
+func (s *Server) Password(k Key, life time.Duration) string {
+	s.iam.mu.Lock()
+	holder := s.iam.keys[k.ID]
+	s.iam.mu.Unlock()
+	if holder == nil {
+		return ""
+	}
+	password, _ := s.iam.registryToken(holder, s.region, life)
+	return password
+}
+
 // holder returns whose token a password is, and whether its time is over.
 func (i *IAM) holder(password, region string) (who *key, expired, ok bool) {
 	i.mu.Lock()

@@ -140,11 +140,7 @@ func (r *Registry) ofMetadata(ctx context.Context) (base, error) {
 		return base{}, cause
 	}
 	if err != nil {
-		kind := providers.Denied
-		if asked.status >= 500 || asked.status == http.StatusTooManyRequests {
-			kind = providers.Unavailable
-		}
-		return base{}, r.fail(opSignIn, "", kind, errNobody, "give the registry an identity: auth.gcp in the policy, a workload's service account, or GOOGLE_APPLICATION_CREDENTIALS")
+		return base{}, r.noMetadata(who, asked, err)
 	}
 	var t struct {
 		Value   string `json:"access_token"`
@@ -157,6 +153,22 @@ func (r *Registry) ofMetadata(ctx context.Context) (base, error) {
 		who.Name = email
 	}
 	return base{&auth.Token{Value: t.Value, Expiry: time.Now().Add(time.Duration(t.Seconds) * time.Second)}, who}, nil
+}
+
+// noMetadata is the error of an instance that has no account, of a pod whose account
+// may not be used, and of a machine that is no instance.
+func (r *Registry) noMetadata(who providers.Identity, asked *answer, err error) error {
+	refusal, refused := errors.AsType[*metadata.Error](err)
+	switch {
+	case asked.status >= 500 || asked.status == http.StatusTooManyRequests:
+		return r.fail(opSignIn, "", providers.Unavailable, fmt.Errorf("as %s: %s", who, firstLine(err.Error())), "look at the instance's metadata service, or the cluster's")
+	case refused:
+		e := r.fail(opSignIn, "", providers.Denied, fmt.Errorf("as %s: %s", who, firstLine(refusal.Message)),
+			"bind the pod's service account to one of Google's: roles/iam.workloadIdentityUser, and the annotation iam.gke.io/gcp-service-account")
+		e.Status = refusal.Code
+		return e
+	}
+	return r.fail(opSignIn, "", providers.Denied, errNobody, "give the registry an identity: auth.gcp in the policy, a workload's service account, or GOOGLE_APPLICATION_CREDENTIALS")
 }
 
 // impersonated has the last of the chain impersonated through the others, in one

@@ -70,6 +70,11 @@ func TestMetadata(t *testing.T) {
 	if providers.KindOf(err) != providers.Denied || !strings.Contains(err.Error(), "no credentials were found") {
 		t.Errorf("without an account: %v", err)
 	}
+	s.Fail(1, "Metadata", gartest.Fault{Code: 403, Message: "Permission 'iam.serviceAccounts.getAccessToken' denied on resource"})
+	_, err = open(t, s).Whoami(t.Context())
+	if providers.KindOf(err) != providers.Denied || !strings.Contains(err.Error(), "getAccessToken") || !strings.Contains(providers.HintOf(err), "workloadIdentityUser") {
+		t.Errorf("with an account that may not be used: %v; %s", err, providers.HintOf(err))
+	}
 	email := s.IAM().Account("pod")
 	s.Attach(email)
 	works(t, open(t, s), email, "metadata")
@@ -152,6 +157,11 @@ func TestOneToken(t *testing.T) {
 			})
 			g.Go(func() {
 				if _, err := collect(r.Repositories(t.Context(), "acme/mirror/")); err != nil {
+					t.Error(err)
+				}
+			})
+			g.Go(func() { // as what is not bound to the width of the requests
+				if _, err := r.token(t.Context(), ""); err != nil {
 					t.Error(err)
 				}
 			})
@@ -265,6 +275,31 @@ func TestBadFiles(t *testing.T) {
 	_, err := open(t, s, func(o *Options) { o.Identity.CredentialsFile = "/absent" }).Head(t.Context(), app, "v1")
 	if providers.KindOf(err) != providers.Denied || !strings.Contains(err.Error(), "auth.gcp.credentialsFile") {
 		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
+// TestWrongPlace: a clock that is off, and an API that cannot be reached.
+func TestWrongPlace(t *testing.T) {
+	s := serve(t, gartest.Options{})
+	signedIn(t, s, s.IAM().Account("sync"))
+	for _, off := range []time.Duration{-10 * time.Minute, 2 * time.Hour} {
+		s.Configure(func(q *gartest.Quirks) { q.ClockOffset = off })
+		_, err := open(t, s).Whoami(t.Context())
+		if providers.KindOf(err) != providers.Denied || !strings.Contains(err.Error(), "sync@") || !strings.Contains(providers.HintOf(err), "clock") {
+			t.Errorf("with a clock that is %v off: %v; %s", off, err, providers.HintOf(err))
+		}
+	}
+	s.Configure(func(q *gartest.Quirks) { q.ClockOffset = 0 })
+	away := open(t, s, func(o *Options) { o.Endpoints.API = "http://127.0.0.1:1" })
+	_, err := collect(away.Repositories(t.Context(), "acme/"))
+	if providers.KindOf(err) != providers.Unavailable || !strings.Contains(providers.HintOf(err), "artifactregistry.googleapis.com") {
+		t.Errorf("an API that is not there: %v", err)
+	}
+	if rows, err := collect(away.Rows(t.Context(), app)); err != nil || len(rows) != 1 {
+		t.Errorf("tags without the API: %v (%v)", rows, err)
+	}
+	if err := away.Ensure(t.Context(), app); providers.KindOf(err) != providers.Unavailable {
+		t.Errorf("ensure without the API: %v", err)
 	}
 }
 
@@ -412,6 +447,24 @@ func TestNoMetadata(t *testing.T) {
 		}
 		if took := time.Since(start); took > 3*time.Second {
 			t.Errorf("it took %v to find out", took)
+		}
+	})
+}
+
+// TestMetadataStarts: a metadata service that is not ready is no refusal.
+func TestMetadataStarts(t *testing.T) {
+	s := serve(t, gartest.Options{})
+	clean(t)
+	s.Attach(s.IAM().Account("pod"))
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, s, func(o *Options) { o.OCI.Base = inProcess{s} })
+		s.Fail(10, "Metadata", gartest.Fault{Code: 503, Message: "starting"})
+		if _, err := r.Head(t.Context(), app, "v1"); providers.KindOf(err) != providers.Unavailable {
+			t.Errorf("while the service starts: %v", err)
+		}
+		time.Sleep(time.Minute)
+		if _, err := r.Head(t.Context(), app, "v1"); err != nil {
+			t.Errorf("once it has: %v", err)
 		}
 	})
 }

@@ -45,6 +45,10 @@ type Quirks struct {
 	// more are answered 429 without Retry-After, or RESOURCE_EXHAUSTED. 0 is no bound.
 	Requests, Writes float64
 
+	// ClockOffset is how far the clock of the token service is ahead of ours; it takes
+	// no assertion from more than five minutes ahead, nor one that has ended.
+	ClockOffset time.Duration
+
 	// SlowCreate is how often a repository that is being made is asked for before it
 	// is there.
 	SlowCreate int

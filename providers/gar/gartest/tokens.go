@@ -68,7 +68,7 @@ func (s *Server) assertion(jwt string) (email, why string) {
 	s.iam.mu.Lock()
 	owner := s.iam.keys[head.Kid]
 	s.iam.mu.Unlock()
-	now := time.Now().Unix()
+	now := time.Now().Add(s.config().ClockOffset).Unix()
 	switch {
 	case owner == "" || owner != claims.Iss:
 		return "", "Invalid JWT Signature."
@@ -151,6 +151,10 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	email := s.attached
 	s.mu.Unlock()
 	what, ok := strings.CutPrefix(r.URL.Path, "/computeMetadata/v1/instance/service-accounts/default/")
+	if f := s.fault("Metadata"); f != nil {
+		http.Error(w, f.Message, f.Code)
+		return
+	}
 	switch {
 	case r.URL.Path == "/computeMetadata/v1/project/project-id":
 		_, _ = w.Write([]byte(Project))

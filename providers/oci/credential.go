@@ -107,6 +107,9 @@ func (s *signer) prove(ctx context.Context, p pass) error {
 		}
 		err := s.r.present(ctx, p)
 		if e, ok := refusesIdentity(err); ok {
+			if h := p.direct.held; h != nil && s.keep.refused(h) {
+				return struct{}{}, nil // it is over, and renewed when the request itself is refused
+			}
 			return struct{}{}, s.refuse(p.direct, e)
 		}
 		if err == nil || providers.KindOf(err) == providers.Denied {

@@ -200,6 +200,30 @@ func TestSignInIsRenewed(t *testing.T) {
 		}
 		c.wantFetched(t, 2)
 	})
+	// Somebody has taken the credential that others find to be over and renew.
+	t.Run("between its being taken and shown", func(t *testing.T) {
+		c := newCloud(t)
+		load(t, c.s, "app", image("app"), "v1")
+		r := c.open(t)
+		ask := func() {
+			t.Helper()
+			if _, err := r.Head(t.Context(), "app", "v1"); err != nil {
+				t.Error(err)
+			}
+		}
+		ask()
+		old, err := r.sign.credential(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.expire()
+		ask()
+		if _, err := r.sign.direct(t.Context(), old, basicHeader(&old.config)); err != nil {
+			t.Errorf("who was about to show the old one: %v", err)
+		}
+		ask()
+		c.wantFetched(t, 2)
+	})
 }
 
 func wantReadable(t *testing.T, r *Registry, m *content.Manifest) {

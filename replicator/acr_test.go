@@ -200,3 +200,30 @@ func TestACRLocked(t *testing.T) {
 		t.Errorf("a locked tag was tried %d times", n)
 	}
 }
+
+// TestACRGeoReplicas: a target whose two regions take requests in turn lacks for a
+// while, at one of them, what the other was given. That fails images, with how to
+// avoid it, and nothing else; once the regions agree all is there.
+func TestACRGeoReplicas(t *testing.T) {
+	r := newACRRig(t, nil, nil, nil)
+	r.acrs["one"].Configure(func(q *acrtest.Quirks) { q.GeoLag = time.Hour })
+	r.fill()
+	reports, _ := r.pass()
+	failed := 0
+	for _, rep := range reports {
+		for _, f := range rep.Failures {
+			failed++
+			if f.Kind != providers.Incomplete || !strings.Contains(f.Hint, "regional endpoint") {
+				t.Errorf("%+v", f)
+			}
+		}
+	}
+	if failed == 0 {
+		t.Error("the regions had everything at once")
+	}
+	r.acrs["one"].Configure(func(q *acrtest.Quirks) { q.GeoLag = time.Nanosecond })
+	r.now = r.now.Add(time.Minute)
+	reports, _ = r.pass()
+	r.fine(reports)
+	r.same()
+}

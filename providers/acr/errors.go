@@ -38,6 +38,7 @@ var entraCodes = map[string]string{
 const (
 	hintFederated = "the client has no federated credential for that token: check its issuer, subject and audience (api://AzureADTokenExchange)"
 	hintIdentity  = "give the registry an identity: auth.azure in the policy, a workload identity or managed identity, or az login"
+	hintRegion    = "the registry lacks what was sent to it; where it is geo-replicated, that has come to another region first: name a regional endpoint as the host (<registry>.<region>.geo.azurecr.io)"
 	hintQuota     = "delete what is not needed, or use a tier with more storage"
 )
 

@@ -3,6 +3,8 @@ package acr
 import (
 	"strings"
 	"testing"
+
+	"github.com/transship/transship/providers/oci"
 )
 
 func TestParseHost(t *testing.T) {
@@ -48,4 +50,20 @@ func FuzzParseHost(f *testing.F) {
 			t.Errorf("%q is %+v (%v)", s, h, err)
 		}
 	})
+}
+
+// TestService: the token service knows the registry without a port.
+func TestService(t *testing.T) {
+	for host, want := range map[string]string{"acmedr.azurecr.io": "acmedr.azurecr.io", "acmedr.azurecr.io:443": "acmedr.azurecr.io", "127.0.0.1:5000": "127.0.0.1:5000"} {
+		r, err := New(Options{OCI: oci.Options{Host: host}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.service(); got != want {
+			t.Errorf("%s is %s", host, got)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

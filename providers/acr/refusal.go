@@ -21,6 +21,8 @@ func (r *Registry) explainRefusal(f oci.Refusal) (kind providers.Kind, hint stri
 		return providers.Conflict, r.unlockHint(f), true
 	case f.Code == "REGISTRY_DISALLOWED_OPERATION":
 		return providers.Denied, "reading it is switched off at the registry, or it is in quarantine: " + r.update(f, "--read-enabled true"), true
+	case f.Code == "MANIFEST_BLOB_UNKNOWN" && r.host.Region == "":
+		return providers.Incomplete, hintRegion, true
 	case f.Status == http.StatusForbidden && (strings.Contains(words, "client with ip") || strings.Contains(words, "firewall")):
 		return providers.Denied, "allow this machine's address in the registry's network rules, or use its private endpoint", true
 	case f.Status == http.StatusUnauthorized || f.Status == http.StatusForbidden:

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -81,7 +82,7 @@ func (r *Registry) exchange(ctx context.Context, token azcore.AccessToken, who p
 	if tenant := readClaims(token.Token).Tenant; tenant != "" {
 		in.Tenant = &tenant
 	}
-	out, err := client.ExchangeAADAccessTokenForACRRefreshToken(ctx, azcontainerregistry.PostContentSchemaGrantTypeAccessToken, r.Host(), in)
+	out, err := client.ExchangeAADAccessTokenForACRRefreshToken(ctx, azcontainerregistry.PostContentSchemaGrantTypeAccessToken, r.service(), in)
 	switch {
 	case err != nil:
 		return "", r.explainExchange(ctx, who, err)
@@ -89,6 +90,18 @@ func (r *Registry) exchange(ctx context.Context, token azcore.AccessToken, who p
 		return "", r.fail(opSignIn, "", providers.Invalid, errors.New("the registry's answer holds no refresh token"), "check that host is a registry of ACR")
 	}
 	return *out.RefreshToken, nil
+}
+
+// service is the registry's name at its token service: the host, without a port
+// where that is ACR's own.
+func (r *Registry) service() string {
+	if r.host.Registry == "" {
+		return r.Host()
+	}
+	if name, _, err := net.SplitHostPort(r.Host()); err == nil {
+		return name
+	}
+	return r.Host()
 }
 
 // claims are what tokens say of whom they are for, and how long. They are not

@@ -26,6 +26,17 @@ func (g *geo) next() int {
 	return g.turn % 2
 }
 
+// arrive notes that a region was given something. What both were given, both have;
+// what one has already does not arrive again. The lock is held.
+func (g *geo) arrive(region int, repo, what string) {
+	key := repo + " " + what
+	if at, known := g.since[key]; known && at.region != region {
+		g.since[key] = arrival{region: region} // long ago
+	} else if !known {
+		g.since[key] = arrival{region, time.Now()}
+	}
+}
+
 // lacks reports whether a region does not have something yet. The lock is held.
 func (s *Server) lacks(region int, repo, what string) bool {
 	at, ok := s.geo.since[repo+" "+what]
@@ -42,7 +53,7 @@ func (s *Server) geoRead(a *registrytest.Ask) *registrytest.Refusal {
 	region := s.geo.next()
 	switch a.Class {
 	case registrytest.UploadPut:
-		s.geo.since[a.Repo+" "+a.Digest] = arrival{region, time.Now()}
+		s.geo.arrive(region, a.Repo, a.Digest)
 	case registrytest.BlobGet, registrytest.BlobHead:
 		if s.lacks(region, a.Repo, a.Digest) {
 			return refuse(404, "BLOB_UNKNOWN", "blob unknown to registry", nil)
@@ -67,10 +78,12 @@ func (s *Server) geoPut(p registrytest.Putting) *registrytest.Refusal {
 			return refuse(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", map[string]string{"digest": d.Digest.String()})
 		}
 	}
-	at := arrival{region, time.Now()}
-	s.geo.since[p.Repo+" "+p.Digest] = at
+	s.geo.arrive(region, p.Repo, p.Digest)
+	if p.Tag != "" && p.Present != p.Digest {
+		delete(s.geo.since, p.Repo+" "+p.Tag) // the tag has moved
+	}
 	if p.Tag != "" {
-		s.geo.since[p.Repo+" "+p.Tag] = at
+		s.geo.arrive(region, p.Repo, p.Tag)
 	}
 	return nil
 }

@@ -451,6 +451,43 @@ func TestNoMetadata(t *testing.T) {
 	})
 }
 
+// counted counts the requests that nobody answers.
+type counted struct {
+	silence
+	n *int
+}
+
+func (c counted) RoundTrip(req *http.Request) (*http.Response, error) {
+	*c.n++
+	return c.silence.RoundTrip(req)
+}
+
+// TestAlone: a registry with a password of its own asks a metadata service that is
+// not there once in a quarter of an hour, not for every job.
+func TestAlone(t *testing.T) {
+	clean(t)
+	synctest.Test(t, func(t *testing.T) {
+		var n int
+		o := Options{}
+		o.OCI.Host, o.OCI.Base = "europe-west1-docker.pkg.dev", counted{n: &n}
+		o.OCI.Authenticator = &authn.Basic{Username: "_json_key", Password: "x"}
+		r, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		for range 60 {
+			if caps, err := r.Caps(t.Context()); err != nil || caps.Catalog != providers.No {
+				t.Fatal(caps.Catalog, err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if n < 2 || n > 5 {
+			t.Errorf("asked %d times in an hour", n)
+		}
+	})
+}
+
 // TestMetadataStarts: a metadata service that is not ready is no refusal.
 func TestMetadataStarts(t *testing.T) {
 	s := serve(t, gartest.Options{})

@@ -32,8 +32,10 @@ type tokens struct {
 
 func newTokens() tokens { return tokens{turn: make(chan struct{}, 1)} }
 
-// refusedFor is how long a refused identity is not shown again.
-const refusedFor = time.Minute
+const (
+	refusedFor = time.Minute      // how long a refused identity is not shown again
+	aloneFor   = 15 * time.Minute // the same, where the registry has a credential of its own
+)
 
 // good returns the token that is at hand, unless its half is over or its value is
 // not wanted; or why there is none to be had.
@@ -56,10 +58,10 @@ func (t *tokens) keep(fresh *token) {
 }
 
 // stopped notes that Google does not take us, so that it is not asked again at once.
-func (t *tokens) stopped(err error) {
+func (t *tokens) stopped(err error, pause time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.have, t.refused, t.until = nil, err, time.Now().Add(refusedFor)
+	t.have, t.refused, t.until = nil, err, time.Now().Add(pause)
 }
 
 // isRefused reports whether it is the identity itself that Google does not take.
@@ -103,13 +105,21 @@ func (r *Registry) token(ctx context.Context, not string) (*token, error) {
 	}
 	if err != nil {
 		if providers.KindOf(err) == providers.Denied {
-			r.tokens.stopped(err)
+			r.tokens.stopped(err, r.pauseOfRefused())
 		}
 		return nil, err
 	}
 	fresh.half = start.Add(fresh.expires.Sub(start) / 2)
 	r.tokens.keep(fresh)
 	return fresh, nil
+}
+
+// pauseOfRefused is long where the API is an extra: to find nobody can take seconds.
+func (r *Registry) pauseOfRefused() time.Duration {
+	if r.given {
+		return aloneFor
+	}
+	return refusedFor
 }
 
 // signIn gives the data plane the token that the API has, or another if it had
@@ -134,7 +144,7 @@ func (r *Registry) stop(op, repo string, why error, hint string) *providers.Erro
 		why = fmt.Errorf("as %s: %w", who, why)
 	}
 	e := r.fail(op, repo, providers.Denied, why, hint)
-	r.tokens.stopped(e)
+	r.tokens.stopped(e, r.pauseOfRefused())
 	return e
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/state"
 )
 
 // A tag that goes back to what it was before gets all of it again, with what
@@ -84,4 +85,34 @@ func TestNoReferrersOfWhatIsLost(t *testing.T) {
 	}
 	r.later()
 	r.unchanged("that")
+}
+
+// A fallback index lists no referrer because state says that the target has it: it
+// might take an index of what is not there.
+func TestListedReferrerIsLookedFor(t *testing.T) {
+	image := content.Image("a", []content.Blob{content.Layer("a", 1000)})
+	sbom := content.Refer(image, "application/x.sbom", "of a")
+	r := newRig(t, oneRule, func(_ string, q *registrytest.Quirks) { q.NoReferrers, q.SparseIndex = true, true })
+	r.load("app", image, "v1")
+	tag, list := content.Fallback(image, sbom)
+	r.load("app", list, tag)
+	for _, name := range []string{"one", "two"} {
+		if err := r.servers[name].Load("app", content.Image("theirs", nil), "theirs"); err != nil {
+			t.Fatal(err)
+		}
+		repo := state.Repo{Host: r.servers[name].Host(), Name: "app"}
+		if err := r.state.Put(t.Context(), state.Record{Repo: repo, Present: []state.Present{{Digest: sbom.Digest}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reports, _ := r.pass()
+	r.fine(reports)
+	for _, name := range []string{"one", "two"} {
+		if err := r.servers[name].VerifyAll(); err != nil {
+			t.Errorf("target %s: %v", name, err)
+		}
+		if list := r.servers[name].Tags("app"); list[tag].Hex == "" {
+			t.Errorf("target %s lists nothing: %v", name, list)
+		}
+	}
 }

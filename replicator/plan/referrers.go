@@ -198,26 +198,34 @@ func (r *referring) tagged(tag string) (v1.Hash, bool, *trouble) {
 // that says itself that it refers to something else.
 func (r *referring) referrer(e entry) (n Node, use bool, bad *trouble) {
 	here, known, keep := r.atTarget(e)
+	unlisted := false
+	if known && here && e.tag == "" {
+		if unlisted, known = r.unlisted(e); unlisted && known {
+			here, known = r.j.present(e.Digest, r.probe, true) // a target may take an index that lists what it lacks
+		}
+	}
 	if !known {
 		return Node{}, false, waiting()
 	}
 	if e.tag != "" && !keep && r.j.f.Target.Ours[e.tag].Digest != e.Digest {
 		r.merged = append(r.merged, Merge{Tag: e.tag, Digest: e.Digest})
 	}
-	if here || keep {
-		n = Node{Descriptor: v1.Descriptor{Digest: e.Digest, MediaType: e.MediaType, Size: e.Size}, ArtifactType: e.ArtifactType,
-			Here: true, Tag: e.tag}
-		if e.tag == "" {
-			n.Subject = e.subject
-			if n.Fallback, known = r.unlisted(e); !known {
-				return Node{}, false, waiting()
-			}
-		}
-		if here {
-			r.held = append(r.held, n.Digest)
-		}
-		return n, true, nil
+	if !here && !keep {
+		return r.absent(e)
 	}
+	n = Node{Descriptor: v1.Descriptor{Digest: e.Digest, MediaType: e.MediaType, Size: e.Size}, ArtifactType: e.ArtifactType,
+		Here: true, Tag: e.tag}
+	if e.tag == "" {
+		n.Subject, n.Fallback = e.subject, unlisted
+	}
+	if here {
+		r.held = append(r.held, n.Digest)
+	}
+	return n, true, nil
+}
+
+// absent is referrer of one that the target lacks.
+func (r *referring) absent(e entry) (n Node, use bool, bad *trouble) {
 	if lost, bad := r.rootLost(); lost || bad != nil {
 		return Node{}, false, bad
 	}

@@ -3,17 +3,12 @@ package gar
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -26,62 +21,12 @@ import (
 )
 
 const (
-	dialTimeout   = 5 * time.Second
-	answerTimeout = 30 * time.Second
-	callTime      = 3 * time.Minute // for one call, with all its tries
-	maxError      = 64 << 10        // bytes of a refusal that are read
+	callTime = 3 * time.Minute // for one call, with all its tries
+	maxError = 64 << 10        // bytes of a refusal that are read
 )
 
 // silent takes what Google's libraries would print, tokens among it.
 var silent = slog.New(slog.DiscardHandler)
-
-// transports are how Google is reached: as the registry is, with its proxy and the
-// authorities that it trusts; and the instance's metadata, without a proxy.
-func transports(o oci.Options) (web, metadata http.RoundTripper, err error) {
-	if o.Base != nil {
-		return o.Base, o.Base, nil
-	}
-	proxy := http.ProxyFromEnvironment
-	if o.Proxy != "" {
-		u, err := url.Parse(o.Proxy)
-		if err != nil {
-			return nil, nil, errors.New("the proxy's address cannot be read")
-		}
-		proxy = http.ProxyURL(u)
-	}
-	roots, err := trusted(o.TLS)
-	if err != nil {
-		return nil, nil, err
-	}
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
-	t := &http.Transport{Proxy: proxy, DialContext: dialer.DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: dialTimeout,
-		ResponseHeaderTimeout: answerTimeout, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: limit.DefaultMax}
-	if roots != nil {
-		t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	}
-	return t, &http.Transport{DialContext: dialer.DialContext, IdleConnTimeout: 30 * time.Second}, nil
-}
-
-// trusted are the system's authorities and those of the policy; nil is the system's.
-func trusted(o oci.TLS) (*x509.CertPool, error) {
-	pem := o.CAPEM
-	if o.CAFile != "" {
-		raw, err := os.ReadFile(o.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		pem = append(pem, raw...)
-	}
-	if len(pem) == 0 {
-		return nil, nil
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	pool.AppendCertsFromPEM(pem)
-	return pool, nil
-}
 
 // An answer is what became of the last request of a sign-in.
 type answer struct {

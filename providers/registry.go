@@ -29,6 +29,10 @@ type Registry interface {
 	// nobody at a host that asks nobody is [Anonymous].
 	Whoami(ctx context.Context) (Identity, error)
 
+	// Expect tells which repositories will be asked for, so that they may share what
+	// asking takes, such as a token. It asks nobody, and promises nothing.
+	Expect(repos ...string)
+
 	// Repositories yields the repositories whose name starts with prefix, in any
 	// order. It stops after the first error: Unsupported where the host has no
 	// catalog, Denied where we may not see it.

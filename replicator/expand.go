@@ -48,7 +48,25 @@ func (e *Engine) Expand(ctx context.Context, rules []policy.Rule, only func(rule
 		}
 	}
 	slices.SortStableFunc(x.problems, func(a, b Problem) int { return cmp.Compare(a.Rule, b.Rule) })
+	x.expect()
 	return x.jobs(), x.problems, nil
+}
+
+// expect tells each registry which of its repositories will be asked for. One that
+// cannot be opened is told of by whoever asks it.
+func (x *expansion) expect() {
+	repos := map[string][]string{}
+	for _, l := range x.links {
+		for _, p := range []plan.Place{l.From, l.To} {
+			repos[p.Registry] = append(repos[p.Registry], p.Repo)
+		}
+	}
+	for registry, names := range repos {
+		if reg, err := x.e.opts.Registries(registry); err == nil {
+			slices.Sort(names)
+			reg.Expect(slices.Compact(names)...)
+		}
+	}
 }
 
 type expansion struct {

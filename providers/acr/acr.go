@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
@@ -72,7 +71,6 @@ type Registry struct {
 	given bool // the registry has a credential of its own
 
 	entra entra
-	names names
 	there sync.Map // repositories that were found, with Create.Never
 }
 
@@ -131,11 +129,4 @@ type entra struct {
 	mu     sync.Mutex // held while signing in
 	cred   azcore.TokenCredential
 	secret string // that cred was made with
-}
-
-// names are what is known of the registry's repositories, so that they share tokens.
-type names struct {
-	mu    sync.Mutex // held while asking
-	first string     // the repository that was asked for first
-	until time.Time  // they are not asked for again
 }

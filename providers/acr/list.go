@@ -36,14 +36,12 @@ func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 				yield("", err)
 				return
 			}
-			r.Expect(page...)
 			for _, name := range page {
 				if strings.HasPrefix(name, prefix) && !yield(name, nil) {
 					return
 				}
 			}
 		}
-		r.names.learned(time.Now())
 	}
 }
 
@@ -105,7 +103,6 @@ const fewTags = 9
 // tags of manifests that have many are listed by themselves.
 func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Row, error] {
 	return func(yield func(providers.Row, error) bool) {
-		r.expect(ctx, repo)
 		var many []string
 		pages := 0
 		for page, err := range r.manifests(ctx, repo) {

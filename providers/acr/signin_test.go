@@ -61,13 +61,13 @@ func TestServicePrincipal(t *testing.T) {
 // replaced needs no restart.
 func TestSecretRotates(t *testing.T) {
 	s := serve(t, acrtest.Options{})
+	s.Entra().SetLife(time.Minute) // so that azidentity keeps none
 	a := app(s)
 	secret := a.Secret
 	r := open(t, s, a, func(o *Options) { o.Identity.ClientSecret = func() (string, error) { return secret, nil } })
 	works(t, r, a.ClientID, "secret")
 	s.Entra().Change(a.ClientID, func(a *acrtest.App) { a.Secret = "new" })
 	secret = "new"
-	s.Entra().ForgetTokens()
 	s.ExpireTokens(true)
 	works(t, r, a.ClientID, "secret")
 }
@@ -246,6 +246,18 @@ func TestOneToken(t *testing.T) {
 		calls := s.Calls()
 		if least := int64(round + 1); calls["exchange"] < least || calls["exchange"] > least+1 || calls["token"] > 3*least {
 			t.Errorf("after round %d: %v", round+1, calls)
+		}
+	}
+}
+
+// TestOneTokenForBoth: one that pulls lists, too, whichever is asked for first.
+func TestOneTokenForBoth(t *testing.T) {
+	for _, push := range []bool{false, true} {
+		s := serve(t, acrtest.Options{})
+		r := open(t, s, app(s), func(o *Options) { o.OCI.Push = push })
+		works(t, r, "", "")
+		if n := s.Calls()["token"]; n != 2 { // and one for nothing, by which Whoami asks
+			t.Errorf("push %v: %d tokens", push, n)
 		}
 	}
 }

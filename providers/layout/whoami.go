@@ -23,6 +23,9 @@ func (r *Registry) Whoami(ctx context.Context) (providers.Identity, error) {
 	return who, nil
 }
 
+// Expect does nothing: folders share nothing.
+func (r *Registry) Expect(...string) {}
+
 // TryPush makes a file where the repository's would be, and takes it away again.
 // Where the repository is yet to be made, it tries the folder that it would be in.
 func (r *Registry) TryPush(ctx context.Context, name string) error {

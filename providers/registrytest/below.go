@@ -78,6 +78,14 @@ func (b *below) Put(ctx context.Context, repo string, desc v1.Descriptor, body i
 	return b.reg.Put(ctx, b.folder+repo, desc, body, opts)
 }
 
+func (b *below) Expect(repos ...string) {
+	all := make([]string, len(repos))
+	for i, repo := range repos {
+		all[i] = b.folder + repo
+	}
+	b.reg.Expect(all...)
+}
+
 func (b *below) TryPush(ctx context.Context, repo string) error {
 	return b.reg.TryPush(ctx, b.folder+repo)
 }

@@ -218,6 +218,8 @@ func (m *memreg) Whoami(ctx context.Context) (providers.Identity, error) {
 	return providers.Identity{Name: providers.Anonymous, From: "memory"}, nil
 }
 
+func (m *memreg) Expect(...string) {}
+
 func (m *memreg) TryPush(ctx context.Context, repo string) error {
 	if m.traces {
 		m.store.create(repo)

@@ -77,6 +77,9 @@ func bars() []bar {
 	in("fat-reset-whole", sourceBytes(exactly))
 	in("faults", sourceBytes(1.05), targetBytes(1.05), than("wall", "first", 3, row.wall))
 	in("kill", sourceBytes(1.03))
+	in("clouds",
+		perRepository("source", sourceOf, 1), perRepository("targets", targetOf, 2),
+		at("wall", seconds, 60, row.wall))
 	return all
 }
 
@@ -97,6 +100,14 @@ func at(what string, u unit, limit float64, of func(row) float64) bar {
 
 func peakBar() bar {
 	return at("peak memory", mebibyte, 64, func(r row) float64 { return float64(r.peak()) / (1 << 20) })
+}
+
+// perRepository is a limit on the calls to some clouds: of each repository one for
+// each thousand rows, and one.
+func perRepository(side string, of func(sample) side, clouds float64) bar {
+	return bar{what: "calls at the " + side, unit: count, figure: func(_ report, o outcome, ours row) (float64, float64, string) {
+		return float64(ours.requests(of)), clouds * (math.Ceil(float64(o.Shape.Manifests)/1000) + float64(o.Shape.Repositories)), ""
+	}}
 }
 
 // ratio is a limit on how many times the minimum it takes.

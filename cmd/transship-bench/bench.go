@@ -166,7 +166,11 @@ func (b *bench) measureOne(ctx context.Context, s scenario, chosen []tool) error
 	}
 	o := outcome{Name: s.name, Title: s.title, About: s.about, Date: time.Now().Format(time.DateOnly), Shape: c.shape, Minimum: s.minimum(c)}
 	for _, t := range chosen {
-		o.Rows = append(o.Rows, row{Tool: t.name, Missing: t.missing})
+		r := row{Tool: t.name, Missing: t.missing}
+		if s.Clouds {
+			r.Derived = derive(t.name, c.shape, s.Targets)
+		}
+		o.Rows = append(o.Rows, r)
 	}
 	defer func() {
 		if slices.ContainsFunc(o.Rows, row.measured) || err == nil {
@@ -175,7 +179,7 @@ func (b *bench) measureOne(ctx context.Context, s scenario, chosen []tool) error
 	}()
 	for n := range b.runs {
 		for i, t := range chosen {
-			if r := &o.Rows[i]; t.path != "" && more(r.Runs) {
+			if r := &o.Rows[i]; t.path != "" && r.Derived == nil && more(r.Runs) {
 				err = b.measureRun(ctx, trial{s, c, t, b.timeout}, n, r)
 				if err != nil {
 					return err

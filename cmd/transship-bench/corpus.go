@@ -31,12 +31,19 @@ func works() []work {
 			Repositories: 1, Tags: 2000, Manifests: 2000, Blobs: 2001}, 0, 0},
 		{"fat", fat, &content.Shape{
 			Repositories: 1, Tags: 1, Manifests: 1, Blobs: 7}, 3200, 3200},
+		{"clouds", cloudful, nil, 0, 0},
 		{"random", random, nil, 0, 0},
 	}
 }
 
 func many(repositories, tags int) func(uint64, float64) content.Corpus {
 	return func(uint64, float64) content.Corpus { return content.Many(repositories, tags) }
+}
+
+// cloudful is 1,000 repositories of a hundred tags; the scale takes repositories away,
+// as images have no size here.
+func cloudful(_ uint64, scale float64) content.Corpus {
+	return content.Many(max(4, int(1000*scale)), 100)
 }
 
 // fat is one image of 3.2 GB: layers of 2 GB and 1 GB, and four of 50 MB.

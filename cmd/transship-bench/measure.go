@@ -88,7 +88,13 @@ func (t trial) batches(w *world) ([]batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := job{dir: dir, source: w.source.Host(), repos: t.corpus.repositories(), login: t.scenario.login(), chunks: t.scenario.chunks}
+	var to *pointer
+	if w.clouds != nil {
+		if to, err = w.clouds.point(dir); err != nil {
+			return nil, err
+		}
+	}
+	j := job{clouds: to, dir: dir, source: w.source.Host(), repos: t.corpus.repositories(), login: t.scenario.login(), chunks: t.scenario.chunks}
 	for _, target := range w.targets {
 		j.targets = append(j.targets, target.Host())
 	}
@@ -100,9 +106,12 @@ func (t trial) batches(w *world) ([]batch, error) {
 // why that pass did not get there.
 func (t trial) prepare(ctx context.Context, w *world, batches []batch) (failed string, err error) {
 	if t.scenario.given != nothing {
-		if t.tool.remembers {
+		if t.tool.remembers && w.clouds != nil { // whose rates make a first copy of 100,000 tags one of hours
+			err = w.fill(t.corpus)
+		}
+		if t.tool.remembers && err == nil {
 			failed, err = t.firstPass(ctx, w, batches)
-		} else {
+		} else if err == nil {
 			err = w.fill(t.corpus)
 		}
 	}
@@ -110,9 +119,7 @@ func (t trial) prepare(ctx context.Context, w *world, batches []batch) (failed s
 		err = w.add(added(t.corpus))
 	}
 	t.scenario.harm.prepare(w, t.corpus)
-	for _, s := range w.servers() {
-		s.ResetCounts()
-	}
+	w.resetCounts()
 	return failed, err
 }
 
@@ -155,10 +162,10 @@ func (t trial) pass(ctx context.Context, w *world, batches []batch) (r sample, e
 
 // count takes what the registries saw.
 func (r *sample) count(w *world) {
-	c := w.source.Counts()
+	c := w.counts(w.source)
 	r.Source.add(c, c.BytesOut)
 	for _, target := range w.targets {
-		c := target.Counts()
+		c := w.counts(target)
 		r.Target.add(c, c.BytesIn)
 	}
 }

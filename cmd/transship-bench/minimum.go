@@ -62,6 +62,17 @@ func minimumOfNothing(s content.Shape) minimum {
 	}
 }
 
+// minimumOfLists is the least that sees by bulk calls that nothing has changed: one
+// for each thousand manifests of a repository, on each side, and at the source one for
+// each thousand repositories.
+func minimumOfLists(s content.Shape, targets int64) minimum {
+	lists := int64(s.Repositories) // of fewer than a thousand manifests each
+	return minimum{
+		Source: requests{registrytest.Tags: lists + (lists+999)/1000},
+		Target: requests{registrytest.Tags: lists * targets},
+	}
+}
+
 // minimumOfOne is the least that sees that nothing has changed but for one new
 // tag, and brings it; its manifest is read without a HEAD before.
 func minimumOfOne(s, added content.Shape) minimum {

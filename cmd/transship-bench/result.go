@@ -39,6 +39,7 @@ type row struct {
 	Tool    string   `json:"tool"`
 	Missing string   `json:"missing,omitempty"`
 	Runs    []sample `json:"runs"`
+	Derived *derived `json:"derived,omitempty"`
 }
 
 // measured reports whether there is a run to speak of.

@@ -28,6 +28,10 @@ func figuresLine(r row, least row, columns int) []string {
 	if !r.measured() {
 		cells := make([]string, columns)
 		cells[0], cells[columns-1] = r.Tool, result(r)
+		if d := r.Derived; d != nil {
+			cells[5] = ratioOf(fmt.Sprint(d.Source), d.Source, least.requests(sourceOf))
+			cells[8] = ratioOf(fmt.Sprint(d.Target), d.Target, least.requests(targetOf))
+		}
 		return cells
 	}
 	x := r.busiest()
@@ -49,6 +53,8 @@ func figuresLine(r row, least row, columns int) []string {
 // result says in words what a tool came to.
 func result(r row) string {
 	switch {
+	case r.Derived != nil:
+		return r.Derived.How
 	case r.Missing != "":
 		return r.Missing
 	case len(r.Runs) == 0:
@@ -126,6 +132,10 @@ func summaryTable(r report) grid {
 
 // summary is a tool's outcome in a few words.
 func summary(o outcome, r row) string {
+	if d := r.Derived; d != nil {
+		least := minimumRow(o.Minimum)
+		return fmt.Sprintf("%.2f × requests (derived)", float64(d.Source+d.Target)/float64(least.requests(sourceOf)+least.requests(targetOf)))
+	}
 	if !r.measured() {
 		return result(r)
 	}

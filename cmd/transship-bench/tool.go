@@ -37,7 +37,8 @@ type job struct {
 	source  string // host:port
 	targets []string
 	repos   []string
-	login   bool   // all registries want to know who it is
+	login   bool // all registries want to know who it is
+	clouds  *pointer
 	chunks  string // "yes" or "no", for a tool that can be told whether targets take uploads in pieces
 }
 

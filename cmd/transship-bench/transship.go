@@ -34,7 +34,11 @@ func transshipPass(path string, j job) ([]batch, error) {
 	if err := os.WriteFile(file, []byte(policyOf(j)), 0o600); err != nil {
 		return nil, err
 	}
-	return []batch{{1, []command{{path: path, dir: j.dir, env: environment(j.dir), args: []string{
+	env := environment(j.dir)
+	if j.clouds != nil {
+		env = append(env, j.clouds.env...)
+	}
+	return []batch{{1, []command{{path: path, dir: j.dir, env: env, args: []string{
 		"sync", "--config", file, "--progress", "none",
 		"--state", filepath.Join(j.dir, "state.db"), "--spool-dir", filepath.Join(j.dir, "spool"),
 	}}}}}, nil
@@ -43,6 +47,9 @@ func transshipPass(path string, j job) ([]batch, error) {
 // policyOf is transship's policy for a job. The repositories are named, as they
 // are for every other tool, so that nobody asks for the catalog.
 func policyOf(j job) string {
+	if j.clouds != nil {
+		return j.clouds.policy
+	}
 	var b bytes.Buffer
 	registry := func(name, host, more string) {
 		if j.login {

@@ -26,14 +26,15 @@ type verdict struct {
 func judge(w *world) verdict {
 	v := verdict{Right: true}
 	for _, target := range w.targets {
-		if registrytest.Equal(w.source, target, nil) == nil {
+		rename := func(repo string) string { return w.at(target, repo) }
+		if registrytest.Equal(w.source, target, rename) == nil {
 			v.Tags += tagsOf(w.source)
 			continue
 		}
 		v.Right = false
 		whole := target.VerifyAll() == nil
 		for _, repo := range w.source.Repositories() {
-			v.repository(w.source, target, repo, whole)
+			v.repository(w.source, target, repo, rename(repo), whole)
 		}
 	}
 	return v
@@ -47,8 +48,8 @@ func tagsOf(s *registrytest.Server) (n int) {
 }
 
 // repository counts what is wrong with one; whole says that nothing is incomplete.
-func (v *verdict) repository(source, target *registrytest.Server, repo string, whole bool) {
-	there, seen := target.Tags(repo), map[string]bool{}
+func (v *verdict) repository(source, target *registrytest.Server, repo, at string, whole bool) {
+	there, seen := target.Tags(at), map[string]bool{}
 	for tag, digest := range source.Tags(repo) {
 		v.Tags++
 		switch has, ok := there[tag]; {
@@ -56,22 +57,22 @@ func (v *verdict) repository(source, target *registrytest.Server, repo string, w
 			v.Missing++
 		case has != digest:
 			v.Changed++
-		case !whole && target.Verify(repo, tag) != nil:
+		case !whole && target.Verify(at, tag) != nil:
 			v.Incomplete++
 		}
-		v.referrers(source, target, repo, digest, seen)
+		v.referrers(source, target, repo, at, digest, seen)
 	}
 }
 
 // referrers counts those of a manifest, of its children, and of these referrers.
-func (v *verdict) referrers(source, target *registrytest.Server, repo string, digest v1.Hash, seen map[string]bool) {
+func (v *verdict) referrers(source, target *registrytest.Server, repo, at string, digest v1.Hash, seen map[string]bool) {
 	m, ok := source.Resolve(repo, digest.String())
 	if !ok || seen[digest.String()] {
 		return
 	}
 	seen[digest.String()] = true
 	there := map[v1.Hash]bool{}
-	for _, d := range target.Referrers(repo, digest) {
+	for _, d := range target.Referrers(at, digest) {
 		there[d.Digest] = true
 	}
 	for _, d := range source.Referrers(repo, digest) {
@@ -79,11 +80,11 @@ func (v *verdict) referrers(source, target *registrytest.Server, repo string, di
 		if !there[d.Digest] {
 			v.Lost++
 		}
-		v.referrers(source, target, repo, d.Digest, seen)
+		v.referrers(source, target, repo, at, d.Digest, seen)
 	}
 	if c, err := providers.Parse(m); err == nil {
 		for _, child := range c.Children {
-			v.referrers(source, target, repo, child.Digest, seen)
+			v.referrers(source, target, repo, at, child.Digest, seen)
 		}
 	}
 }

@@ -17,6 +17,7 @@ type world struct {
 	dir     string
 	source  *registrytest.Server
 	targets []*registrytest.Server
+	clouds  *clouds // nil if they are plain registries
 }
 
 // openWorld starts the registries of a scenario. The caller closes the world, also
@@ -25,6 +26,12 @@ func openWorld(s scenario, c corpus) (w *world, err error) {
 	w = &world{}
 	if w.dir, err = os.MkdirTemp("", "transship-bench-"); err != nil {
 		return w, err
+	}
+	if s.Clouds {
+		if err := w.openClouds(s); err != nil {
+			return w, err
+		}
+		return w, c.load(w.source)
 	}
 	if w.source, err = w.start("source", s.Source, false); err != nil {
 		return w, err
@@ -65,7 +72,7 @@ func (w *world) servers() []*registrytest.Server {
 // fill gives the targets what the source has, without a request.
 func (w *world) fill(c corpus) error {
 	for _, t := range w.targets {
-		if err := c.load(t); err != nil {
+		if err := t.LoadCorpus(w.under(t, c.Corpus)); err != nil {
 			return err
 		}
 	}
@@ -86,8 +93,8 @@ func (w *world) calm() (restore func()) {
 	return func() {
 		for s, quirks := range before {
 			s.Set(func(q *registrytest.Quirks) { *q = quirks })
-			s.ResetCounts()
 		}
+		w.resetCounts()
 	}
 }
 
@@ -128,6 +135,7 @@ func (w *world) folder(name string) (string, error) {
 }
 
 func (w *world) close() error {
+	w.clouds.close()
 	for _, s := range w.servers() {
 		s.Close()
 	}

@@ -26,7 +26,6 @@ type stranger struct {
 	repo string
 	tag  string
 	n    int
-	old  []json.RawMessage // what it once read
 
 	mu      sync.Mutex
 	read    []string // what the index listed when we last read it

@@ -258,7 +258,9 @@ func TestCloudsFirstSync(t *testing.T) {
 	if src := counts["src"]; src.BytesOut != shape.UniqueBytes || src.Of(registrytest.BlobGet) != int64(shape.Blobs) {
 		t.Errorf("the source gave %d bytes of %d\n%s", src.BytesOut, shape.UniqueBytes, src)
 	}
-	c.signIns()
+	if n := c.signIns(); n > int64(shape.Repositories/20+2) {
+		t.Errorf("ACR gave %d tokens for %d repositories", n, shape.Repositories)
+	}
 	if _, ok := c.gar.Settings("acme/mirror"); !ok || c.gar.Calls()["CreateRepository"] != 1 {
 		t.Errorf("the repository of Artifact Registry was made %d times", c.gar.Calls()["CreateRepository"])
 	}

@@ -33,16 +33,16 @@ func (w *world) openClouds(s scenario) (err error) {
 		return func(q *registrytest.Quirks) { q.Wire = from.Wire }
 	}
 	if c.ecr, err = ecrtest.Start(ecrtest.Options{Wire: at(s.Source)}); err != nil {
-		return fmt.Errorf("ECR: %w", err)
+		return fmt.Errorf("start ECR: %w", err)
 	}
 	w.source = c.ecr.Server
 	if c.gar, err = gartest.Start(gartest.Options{Wire: at(s.Target)}); err != nil {
-		return fmt.Errorf("Artifact Registry: %w", err)
+		return fmt.Errorf("start Artifact Registry: %w", err)
 	}
 	c.gar.Repository("acme/mirror", gartest.Settings{})
 	w.targets = append(w.targets, c.gar.Server)
 	if c.acr, err = acrtest.Start(acrtest.Options{Wire: at(s.Target), TLS: true}); err != nil {
-		return fmt.Errorf("ACR: %w", err)
+		return fmt.Errorf("start ACR: %w", err)
 	}
 	w.targets = append(w.targets, c.acr.Server)
 	return nil

@@ -209,3 +209,5 @@ func undisguise(h v1.Hash) (kind, r, t int) {
 	}
 	return int(b[16]), r, t
 }
+
+func (*hollow) Expect(...string) {}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -581,4 +582,46 @@ func TestDamagedBlobIsReadTwice(t *testing.T) {
 	}
 	w.mustAll(w.run(plans))
 	w.verify(plans)
+}
+
+// A layer that two repositories share is read for one of them. If that read
+// fails for good, the other repository's image is brought by a read of its own.
+func TestReadForAnotherFails(t *testing.T) {
+	w := newWorld(t, 2, func(w *world) { w.opts.BlobWidth = 1 })
+	shared := content.Layer("shared", 400<<10)
+	plans := w.load(content.Corpus{
+		{Repo: "bad", Manifest: content.Image("bad", []content.Blob{shared}), Tags: []string{"v1"}},
+		{Repo: "good", Manifest: content.Image("good", []content.Blob{shared}), Tags: []string{"v1"}},
+	})
+	var apart []plan.Plan // each repository goes to a target of its own: nothing is mounted
+	for _, p := range plans {
+		if p.Target.Registry == map[string]string{"bad": "t0", "good": "t1"}[p.Target.Repo] {
+			apart = append(apart, p)
+		}
+	}
+	begun := make(chan struct{})
+	var once sync.Once
+	w.source.Before(func(r *http.Request, class registrytest.Class) *registrytest.Fault {
+		if class != registrytest.BlobGet || !strings.HasSuffix(r.URL.Path, "/bad/blobs/"+shared.Digest.String()) {
+			return nil
+		}
+		once.Do(func() { close(begun) })
+		for w.tr.spool.Stats().Claims < 2 { // the large blob goes first, and one at a time
+			runtime.Gosched()
+		}
+		return &registrytest.Fault{Status: http.StatusNotFound, Code: "BLOB_UNKNOWN"}
+	})
+	var both sync.WaitGroup
+	both.Go(func() { _ = w.tr.Run(t.Context(), apart[0]) })
+	<-begun
+	if err := w.tr.Run(t.Context(), apart[1]); err != nil {
+		t.Error(err)
+	}
+	both.Wait()
+	for _, r := range w.journal.take() {
+		if bad := r.Target.Repo == "bad"; bad != (r.Err != nil) {
+			t.Errorf("%s: %v", r.Target, r.Err)
+		}
+	}
+	w.verify(apart[1:])
 }

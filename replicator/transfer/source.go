@@ -12,6 +12,7 @@ import (
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/replicator/plan"
+	"github.com/transship/transship/replicator/transfer/spool"
 )
 
 // A reader is a repository that a blob may be read from.
@@ -28,6 +29,7 @@ type origin struct {
 	w       *work
 	desc    v1.Descriptor
 	readers []reader
+	lent    bool // its bytes come by a read that was begun for another repository
 
 	got, again atomic.Int64 // bytes read since they were taken
 
@@ -51,6 +53,12 @@ func (w *work) origin(b plan.Blob) *origin {
 	all = append(all, source)
 	slices.SortStableFunc(all, func(a, b reader) int { return cmp.Compare(a.price, b.price) })
 	return &origin{w: w, desc: b.Descriptor, readers: all, name: ref(w.from.Host(), w.img.From.Repo, b.Digest)}
+}
+
+// lends reports whether by reads for another repository than o does.
+func (o *origin) lends(by spool.Source) bool {
+	from, ok := by.(*origin)
+	return ok && from.w.img.From != o.w.img.From
 }
 
 func (w *work) price(registry string) float64 {

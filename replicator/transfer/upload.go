@@ -32,6 +32,9 @@ func (w *work) upload(ctx context.Context, b plan.Blob, s *providers.Session) er
 		s = left // better than one that a refused mount has opened
 	}
 	s, err := w.send(ctx, o, s)
+	for try := 0; o.lent && sideOf(err) == Source && try < tries; try++ {
+		s, err = w.send(ctx, o, s) // another repository's read has failed: that says nothing of ours
+	}
 	if wrongBytes(err) {
 		w.t.opts.Progress.Retry(w.plan.Target, "wrong bytes from the source")
 		o.distrust()
@@ -61,6 +64,7 @@ func (w *work) send(ctx context.Context, o *origin, s *providers.Session) (*prov
 			from.take(w)
 		}
 	}()
+	o.lent = o.lends(claim.Source())
 	ready := claim.Begin
 	if w.late() {
 		ready = claim.Whole

@@ -156,13 +156,20 @@ type Stats struct {
 	Entries      int
 	Disk, Memory int64 // bytes
 	Waiting      int   // reads that wait for room
+	Claims       int   // that were not released
 }
 
 // Stats returns a snapshot.
 func (s *Spool) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Stats{Entries: len(s.entries), Disk: s.disk, Memory: s.memory, Waiting: len(s.queue)}
+	stats := Stats{Entries: len(s.entries), Disk: s.disk, Memory: s.memory, Waiting: len(s.queue)}
+	for _, e := range s.entries {
+		if e.read != nil {
+			stats.Claims += len(e.read.claims)
+		}
+	}
+	return stats
 }
 
 func (s *Spool) path(digest v1.Hash) string {

@@ -37,13 +37,13 @@ func (r *Registry) clientOptions() (azcore.ClientOptions, error) {
 	o := azcore.ClientOptions{Transport: &transport{r, &http.Client{Transport: base, CheckRedirect: stay}}, Retry: r.retries()}
 	o.InsecureAllowCredentialWithHTTP = r.opts.OCI.PlainHTTP
 	o.Telemetry.ApplicationID = "transship"
-	switch {
-	case r.opts.Endpoints.Authority != "":
-		o.Cloud = cloud.Configuration{ActiveDirectoryAuthorityHost: r.opts.Endpoints.Authority}
+	switch { // another authority is for the public cloud, or none of Microsoft's: a secret stays in its own cloud
 	case r.host.Cloud == "cn":
 		o.Cloud = cloud.AzureChina
 	case r.host.Cloud == "us":
 		o.Cloud = cloud.AzureGovernment
+	case r.opts.Endpoints.Authority != "":
+		o.Cloud = cloud.Configuration{ActiveDirectoryAuthorityHost: r.opts.Endpoints.Authority}
 	}
 	return o, nil
 }

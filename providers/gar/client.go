@@ -39,7 +39,7 @@ func (r *Registry) asking(ctx context.Context, asked *answer, through http.Round
 	if through == nil {
 		through = r.web
 	}
-	return &http.Client{Transport: trip(func(req *http.Request) (*http.Response, error) {
+	return &http.Client{CheckRedirect: stay, Transport: trip(func(req *http.Request) (*http.Response, error) {
 		resp, err := r.observed(req.WithContext(ctx), providers.OpToken, "", through)
 		if *asked = (answer{err: err}); resp != nil {
 			asked.status = resp.StatusCode
@@ -101,7 +101,7 @@ func (r *Registry) observed(req *http.Request, op, repo string, through http.Rou
 // and count as op about repo.
 func (r *Registry) client(ctx context.Context, op, repo string) (*artifactregistry.Client, error) {
 	opts := []option.ClientOption{option.WithLogger(silent),
-		option.WithHTTPClient(&http.Client{Transport: trip(func(req *http.Request) (*http.Response, error) {
+		option.WithHTTPClient(&http.Client{CheckRedirect: stay, Transport: trip(func(req *http.Request) (*http.Response, error) {
 			return r.send(req.WithContext(ctx), op, repo)
 		})})}
 	if at := r.opts.Endpoints.API; at != "" {
@@ -223,3 +223,7 @@ func firstLine(s string) string {
 	}
 	return s
 }
+
+// stay follows no redirect: what is sent is a credential, or signed anew for each
+// host that it would be led to.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

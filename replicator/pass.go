@@ -56,7 +56,8 @@ func (e *Engine) RunAll(ctx context.Context, trigger string, jobs []Job, done fu
 
 // runIn runs job. Its slot is given back when it has been looked at and has room
 // for its images: surveys ask little at a time and wait much, so the next one
-// goes on while this one's images move.
+// goes on while this one's images move. A job without images keeps it until state
+// has been told: what waits for a slow state is bounded by the slots.
 func (e *Engine) runIn(ctx context.Context, job Job, slots chan struct{}, room *semaphore.Weighted) (Report, error) {
 	free := sync.OnceFunc(func() { <-slots })
 	defer free()
@@ -69,8 +70,8 @@ func (e *Engine) runIn(ctx context.Context, job Job, slots chan struct{}, room *
 			return Report{Key: job.Key}, context.Cause(ctx)
 		}
 		defer room.Release(size)
+		free()
 	}
-	free()
 	return e.carry(ctx, s)
 }
 

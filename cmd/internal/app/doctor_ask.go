@@ -64,7 +64,7 @@ func tokenLife(who providers.Identity) finding {
 func (d *doctor) list(ctx context.Context, reg providers.Registry) (repo string, f finding) {
 	const enough = 1000
 	n := 0
-	for name, err := range reg.Repositories(ctx, "") {
+	for name, err := range reg.Repositories(ctx, d.prefix()) {
 		if err != nil {
 			return "", d.cannotList(ctx, err)
 		}
@@ -83,6 +83,15 @@ func (d *doctor) list(ctx context.Context, reg providers.Registry) (repo string,
 		return "", warn("check the account, the project or the folder", "it has no repository that we may see")
 	}
 	return repo, good("such as %s", repo)
+}
+
+// prefix is what the first rule that reads the registry lists by: some list nothing
+// without one.
+func (d *doctor) prefix() string {
+	for _, r := range d.sources() {
+		return r.From.Repositories.Prefix()
+	}
+	return ""
 }
 
 // cannotList is a failure only where a rule needs the list.

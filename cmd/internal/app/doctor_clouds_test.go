@@ -27,7 +27,7 @@ const ring = `registries:
     auth: {azure: {tenantID: %s, clientID: %s, clientSecret: %q}}
 rules:
   - {name: one, from: {registry: aws, repositories: {include: [team/app]}}, to: [{registry: google, repository: "acme/mirror/{{.Repository}}"}]}
-  - {name: two, from: {registry: google, repositories: {include: [acme/mirror/team/app]}}, to: [{registry: azure, repository: dr/app}]}
+  - {name: two, from: {registry: google, repositories: {include: ["acme/mirror/team/*"]}}, to: [{registry: azure, repository: dr/app}]}
   - {name: three, from: {registry: azure, repositories: {include: [dr/app]}}, to: [{registry: aws, repository: back/app}]}
 `
 

@@ -91,9 +91,22 @@ func (r *Registry) base() (http.RoundTripper, error) {
 		return nil, err
 	}
 	dialer := &net.Dialer{Timeout: dialTimeout}
-	return &http.Transport{Proxy: proxy, DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: answerTimeout,
+	return &http.Transport{Proxy: direct(proxy), DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: answerTimeout,
 		IdleConnTimeout: time.Second, ForceAttemptHTTP2: true, // an identity is asked for twice in an hour
 		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}, nil
+}
+
+// direct keeps from a proxy what is answered on this machine or its link: an
+// instance's metadata and identity endpoints, which take and give secrets.
+func direct(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	return func(req *http.Request) (*url.URL, error) {
+		host := req.URL.Hostname()
+		ip := net.ParseIP(host)
+		if host == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsLinkLocalUnicast()) {
+			return nil, nil
+		}
+		return proxy(req)
+	}
 }
 
 // trusted are the system's authorities and those of the policy; nil is the system's.

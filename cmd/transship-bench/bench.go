@@ -23,7 +23,7 @@ type bench struct {
 	options
 	stdout, stderr io.Writer
 	report         report
-	library        *library
+	corpora        *library
 }
 
 // run is the program: what was measured is printed even if it is interrupted.
@@ -36,7 +36,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		printList(stdout)
 		return exitDone
 	}
-	b := &bench{options: o, stdout: stdout, stderr: stderr, library: newLibrary(o.seed, o.scale)}
+	b := &bench{options: o, stdout: stdout, stderr: stderr, corpora: newLibrary(o.seed, o.scale)}
 	err := b.collect(ctx)
 	if len(b.report.Scenarios) > 0 {
 		err = errors.Join(err, b.publish())
@@ -160,7 +160,7 @@ func (b *bench) chosenTools(ctx context.Context, dir string) ([]tool, error) {
 // measureOne runs the tools in turns: A B C A B C, so that what else happens on the
 // machine meets all of them. What was measured is kept, also after an error.
 func (b *bench) measureOne(ctx context.Context, s scenario, chosen []tool) error {
-	c, err := b.library.get(s.work)
+	c, err := b.corpora.get(s.work)
 	if err != nil {
 		return err
 	}

@@ -77,6 +77,8 @@ type Options struct {
 	CreateECR ecr.Create
 	CreateGAR gar.Create
 	CreateACR acr.Create
+
+	documented bool // nobody will be asked, wherever they are
 }
 
 type (
@@ -139,15 +141,26 @@ func (o Options) oci() oci.Options {
 func openOCI(o Options) (providers.Registry, error) { return opened(oci.New(o.oci())) }
 
 func openECR(o Options) (providers.Registry, error) {
+	if err := checkECREndpoints(o); err != nil {
+		return nil, err
+	}
 	return opened(ecr.New(ecr.Options{OCI: o.oci(), Identity: o.ECR, Create: o.CreateECR}))
 }
 
 func openGAR(o Options) (providers.Registry, error) {
-	return opened(gar.New(gar.Options{OCI: o.oci(), Identity: o.GAR, Create: o.CreateGAR, Endpoints: garEndpoints()}))
+	endpoints, err := garEndpoints(o)
+	if err != nil {
+		return nil, err
+	}
+	return opened(gar.New(gar.Options{OCI: o.oci(), Identity: o.GAR, Create: o.CreateGAR, Endpoints: endpoints}))
 }
 
 func openACR(o Options) (providers.Registry, error) {
-	return opened(acr.New(acr.Options{OCI: o.oci(), Identity: o.ACR, Create: o.CreateACR, Endpoints: acrEndpoints()}))
+	endpoints, err := acrEndpoints(o)
+	if err != nil {
+		return nil, err
+	}
+	return opened(acr.New(acr.Options{OCI: o.oci(), Identity: o.ACR, Create: o.CreateACR, Endpoints: endpoints}))
 }
 
 func openLayout(o Options) (providers.Registry, error) {

@@ -25,7 +25,7 @@ func Documented(name string) providers.Caps {
 		caps, _ := new(layout.Registry).Caps(context.Background()) // of any folder
 		return caps
 	}
-	r, err := Open(name, Options{Host: samples[name]})
+	r, err := Open(name, Options{Host: samples[name], documented: true})
 	if err != nil {
 		return providers.Caps{}
 	}

@@ -107,7 +107,7 @@ func (r *Registry) send(ctx context.Context, c *call) (*http.Response, error) {
 // refusesPass reports whether the registry itself does not take the pass, as
 // against what was asked with it. ECR says so of a token that is over by 403.
 func (r *Registry) refusesPass(ctx context.Context, resp *http.Response, p pass) bool {
-	if !r.isOwn(resp.Request.URL) {
+	if !r.isOwn(resp.Request.URL) || r.sign.bare && resp.StatusCode != http.StatusUnauthorized {
 		return false
 	}
 	switch resp.StatusCode {

@@ -25,6 +25,7 @@ type signer struct {
 	proofs flights[struct{}]
 	tokens tokens
 	gate   chan struct{} // holds one while no credential has been taken yet
+	bare   bool          // an API's: no challenge, no token service, no proof
 
 	mu    sync.Mutex
 	known bool
@@ -74,6 +75,9 @@ type pass struct {
 // pass returns the pass for requests that need want. Its errors are not worth a
 // second try: the requests behind it have had theirs.
 func (s *signer) pass(ctx context.Context, want scopes) (pass, error) {
+	if s.bare {
+		return s.asItIs(ctx)
+	}
 	how, err := s.challenge(ctx)
 	if err != nil || how.scheme == "" {
 		return pass{}, err
@@ -93,6 +97,18 @@ func (s *signer) pass(ctx context.Context, want scopes) (pass, error) {
 		return pass{}, err
 	}
 	return pass{header: "Bearer " + t.value, token: t}, nil
+}
+
+// asItIs is a pass of the credential itself, which nobody has asked for.
+func (s *signer) asItIs(ctx context.Context) (pass, error) {
+	c, err := s.credential(ctx)
+	if err != nil {
+		return pass{}, err
+	}
+	if c.config.RegistryToken != "" {
+		return pass{header: "Bearer " + c.config.RegistryToken, direct: c}, nil
+	}
+	return pass{header: basicHeader(&c.config), direct: c}, nil
 }
 
 // direct is a pass of the credential itself, which the host has seen once before

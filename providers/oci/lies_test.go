@@ -69,7 +69,7 @@ func TestSteadyAnswerWithoutEnd(t *testing.T) {
 			time.Sleep(5 * time.Millisecond) // the pace of the host
 		}
 	})
-	r.opts.Timeouts.Idle, r.opts.Retry.Tries = 30*time.Millisecond, 1
+	r.opts.Timeouts.Idle, r.opts.Retry.Tries = 200*time.Millisecond, 1
 	_, err := listError(t, r)
 	if wantKind(t, err, providers.Unavailable); !errors.Is(err, errSlow) && !strings.Contains(err.Error(), errSlow.Error()) {
 		t.Errorf("error %v", err)

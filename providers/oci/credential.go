@@ -188,7 +188,8 @@ func (s *signer) who(c shown) providers.Identity {
 func isAnonymous(config *authn.AuthConfig) bool { return *config == authn.AuthConfig{} }
 
 // first lets one ask the token service at a time until it has taken a credential,
-// so that a wrong one is shown once and not for every repository.
+// so that a wrong one is shown once and not for every repository, and a service that
+// is away is waited for once (see unreached).
 func (s *signer) first(ctx context.Context) (release func(), err error) {
 	free := func() {}
 	if s.tookAny() {
@@ -204,6 +205,16 @@ func (s *signer) first(ctx context.Context) (release func(), err error) {
 		return free, nil
 	}
 	return func() { <-s.gate }, nil
+}
+
+// unreached has those who wait for their turn fail with err, too, if it says that
+// the token service is away: each would spend a budget of tries of its own.
+func (s *signer) unreached(ctx context.Context, err error) error {
+	e, ok := errors.AsType[*providers.Error](err)
+	if !ok || !e.Kind.Retryable() || s.tookAny() || context.Cause(ctx) != nil {
+		return err
+	}
+	return s.stop.stop(e, nil)
 }
 
 func (s *signer) tookAny() bool {

@@ -12,7 +12,7 @@ import (
 const (
 	stopFirst = time.Minute      // how long an identity that was refused is not tried
 	stopMost  = 15 * time.Minute // after it was refused again and again
-	pauseFor  = 5 * time.Second  // how long nobody is asked who could not be reached
+	pauseFor  = 5 * time.Second  // how long nobody is asked who could not be reached, if they ask for no longer
 )
 
 // A stopper keeps an identity that is refused from knocking for every request:
@@ -48,7 +48,7 @@ func (s *stopper) stop(err *providers.Error, by any) error {
 	s.wait = min(max(2*s.wait, stopFirst), stopMost)
 	wait := s.wait
 	if err.Kind != providers.Denied {
-		wait, s.wait = pauseFor, 0
+		wait, s.wait = min(max(pauseFor, err.After), stopMost), 0
 	}
 	s.err, s.by, s.until = err, by, time.Now().Add(wait)
 	return s.err

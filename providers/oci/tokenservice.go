@@ -49,7 +49,7 @@ func (r *Registry) requestToken(ctx context.Context, how challenge, ask scopes) 
 			r.sign.take(c)
 			return b, nil
 		case !refused || isAnonymous(&c.config):
-			return nil, err
+			return nil, r.sign.unreached(ctx, err)
 		case renewed || c.held == nil || !r.sign.keep.refused(c.held):
 			return nil, r.judgeIdentity(ctx, how, ask, c, e)
 		}

@@ -63,6 +63,10 @@ type Caps struct {
 
 	Quotas []RateQuota // what the host publishes; requests keep within them
 
+	// Pulls is how many manifests may be read in a time, where the host counts that;
+	// nil where it does not, or has not said yet.
+	Pulls *Pulls
+
 	// Public says that anyone may read; it decides no request, only words.
 	Public bool
 

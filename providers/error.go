@@ -32,11 +32,14 @@ const (
 	Invalid
 	// Unsupported: the host cannot do this: plan around it.
 	Unsupported
+	// Waiting: what the host allows in a time is used up. Nothing has failed: what
+	// needs it waits until Error.Until, and until then the host is not asked for it.
+	Waiting
 )
 
 var kindNames = [...]string{
 	"unknown", "throttled", "unavailable", "denied", "quota", "conflict",
-	"not found", "incomplete", "invalid", "unsupported",
+	"not found", "incomplete", "invalid", "unsupported", "waiting",
 }
 
 func (k Kind) String() string {
@@ -74,6 +77,7 @@ type Error struct {
 	Status int           // HTTP status, 0 where there was none
 	Code   string        // the registry's own code, such as MANIFEST_BLOB_UNKNOWN
 	After  time.Duration // the host asked to wait this long, 0 if it did not say
+	Until  time.Time     // of Waiting: from here on there may be more
 	Hint   string        // what a person can do next, one clause, may be empty
 	Err    error         // the cause; never nil in an Error that is returned
 }
@@ -96,6 +100,14 @@ func KindOf(err error) Kind {
 		return e.Kind
 	}
 	return Unknown
+}
+
+// UntilOf returns the first time in err's tree to wait for, or zero.
+func UntilOf(err error) time.Time {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Until
+	}
+	return time.Time{}
 }
 
 // HintOf returns the first hint in err's tree: what to do next, or "".

@@ -82,13 +82,17 @@ type Refusal struct {
 	Detail    string // the first error's detail, as JSON
 }
 
-// explain asks the cloud's own words first, of what its registry itself answers.
+// explain asks the cloud's own words first.
 func (r *Registry) explain(c *call, a answer, own bool) (providers.Kind, string) {
 	kind, hint := classify(c.op, a, own)
-	if !own || r.opts.Explain == nil {
+	explain := r.opts.Explain
+	if !own {
+		explain = r.opts.ExplainRedirect
+	}
+	if explain == nil {
 		return kind, hint
 	}
-	k, h, ok := r.opts.Explain(Refusal{Op: c.op, Repo: c.repo, Ref: c.ref,
+	k, h, ok := explain(Refusal{Op: c.op, Repo: c.repo, Ref: c.ref,
 		Status: a.status, Code: a.code, Message: a.message, Detail: a.detail})
 	if !ok {
 		return kind, hint

@@ -42,6 +42,15 @@ type Options struct {
 	// its own; ok is false to leave it to what holds for all. May be nil.
 	Explain func(Refusal) (kind providers.Kind, hint string, ok bool)
 
+	// ExplainRedirect is Explain for the answers of hosts that reads are redirected
+	// to: the registry's storage. May be nil.
+	ExplainRedirect func(Refusal) (kind providers.Kind, hint string, ok bool)
+
+	// Answered is told the header of every answer of the registry's own host, with
+	// the operation as which the request was counted, before anything else is made
+	// of it. It is called from many goroutines and holds the request up. May be nil.
+	Answered func(op string, h http.Header)
+
 	// TokenRealm is a token service that may have the credential wherever it is:
 	// its URL, or its host[:port]. Others have to be https on a public address, or
 	// on the registry's own host.

@@ -2,10 +2,12 @@ package oci
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -72,6 +74,21 @@ func (r *Registry) Host() string { return r.opts.Host }
 
 // Caps returns Options.Caps, with what Options.Stated says laid over them.
 func (r *Registry) Caps(context.Context) (providers.Caps, error) { return r.opts.Caps, nil }
+
+// Credential is what the registry would show now, for an API of the same account;
+// zero where nobody signs in. It asks no registry, but whoever keeps the secret.
+func (r *Registry) Credential(ctx context.Context) (Credential, error) {
+	c, err := r.sign.credential(ctx)
+	if err != nil {
+		return Credential{}, err
+	}
+	user, password := c.config.Username, c.config.Password
+	if raw, err := base64.StdEncoding.DecodeString(c.config.Auth); err == nil && user == "" && len(raw) > 0 {
+		user, password, _ = strings.Cut(string(raw), ":")
+	}
+	return Credential{Username: user, Password: password, IdentityToken: c.config.IdentityToken,
+		RegistryToken: c.config.RegistryToken, Who: r.sign.who(c)}, nil
+}
 
 // Limiter is the limiter of this host, for figures.
 func (r *Registry) Limiter() *limit.Limiter { return r.limit }

@@ -234,6 +234,9 @@ func (r *Registry) roundTrip(ctx context.Context, c *call, op string, u *url.URL
 	if err != nil {
 		return nil, x.failed(err)
 	}
+	if r.opts.Answered != nil && r.isOwn(u) {
+		r.opts.Answered(op, resp.Header)
+	}
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:
 		ticket.Throttled()

@@ -51,6 +51,10 @@ type Caps struct {
 	Chunks             Tri           // takes an upload in several PATCH requests, and resumes it
 	UploadDeadline     time.Duration // an upload older than this is cut off; 0 is none
 
+	// UntaggedLife is how long a manifest stays that was put by its digest alone,
+	// unless by then an index that stays lists it, or it has a subject; 0 is for good.
+	UntaggedLife time.Duration
+
 	Referrers   Tri // answers the referrers API (OCI distribution-spec v1.1)
 	Fallback    Tri // keeps what is put under a fallback tag (same, "Referrers Tag Schema"); GitLab does not
 	SparseIndex Tri // takes an index some of whose children are missing

@@ -50,6 +50,7 @@ func decide(f Facts) (Plan, *wanting) {
 	}
 	if j.want.needs().Empty() {
 		j.strays()
+		j.refuseFleeting()
 	}
 	j.finish()
 	return j.plan, j.want
@@ -64,6 +65,8 @@ type judge struct {
 	roots  map[root]bool // manifests that are images of their own, with what refers to them
 	looked map[root]bool // subjects whose referrers an image has dealt with
 	bare   bool          // something is wanted by its digest alone
+
+	fleeting []*group // what is wanted so, and would not stay
 
 	sorted    []Want             // the wants of the facts
 	byContent map[content][]Want // of sorted, once that is asked

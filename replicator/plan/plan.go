@@ -87,6 +87,10 @@ type Image struct {
 	Referrers []Node  `json:"referrers,omitempty"` // in the order to put them: a subject before those that refer to it
 	Selection string  `json:"selection,omitempty"` // fingerprint for state
 	Merged    []Merge `json:"merged,omitempty"`    // to remember once the image is there
+
+	// Secured says that the target has the root under a tag already, where what no
+	// tag holds ends by itself: what is below it stays.
+	Secured bool `json:"secured,omitempty"`
 }
 
 // A Merge is a tag of the source that carries referrers: cosign's, or a fallback

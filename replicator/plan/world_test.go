@@ -219,13 +219,19 @@ func (w *world) facts() Facts {
 		}
 		f.Wants = append(f.Wants, Want{Rule: w.rule, From: from, Ref: tag, Tag: tag, Digest: d})
 	}
+	return w.answered(f)
+}
+
+// answered answers what f still needs.
+func (w *world) answered(f Facts) Facts {
+	w.t.Helper()
 	w.asked = Needs{Source: map[Place]SourceNeeds{}}
 	for range 50 {
 		n := Missing(f)
 		if n.Empty() {
 			return f
 		}
-		w.answer(&f, src, n)
+		w.answer(&f, f.Sources[Place{"src", "app"}], n)
 	}
 	w.t.Fatalf("the questions do not end: %+v", Missing(f))
 	return f

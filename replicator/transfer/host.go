@@ -155,6 +155,14 @@ func (h *host) holds(w *work, digest v1.Hash) bool {
 	return seen && !a.at.Before(w.plan.At)
 }
 
+// putSince reports whether this process has put the manifest there since then.
+func (h *host) putSince(at spot, then time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	a, seen := h.held[at]
+	return seen && a.how == plan.Upload && !a.at.Before(then)
+}
+
 // suspect notes which of blobs came to repo by a mount, after a manifest there was
 // refused for something that is missing: a host may have said that it mounted one
 // and not done it. They are not mounted there again.

@@ -44,6 +44,9 @@ func (w *work) putDigest(ctx context.Context, n plan.Node) (listed bool, err err
 // say that it will list it.
 func (w *work) putNode(ctx context.Context, n plan.Node, ref string) (listed bool, err error) {
 	m, err := w.manifest(ctx, n)
+	if err == nil {
+		err = w.refresh(ctx, n)
+	}
 	if err != nil {
 		return false, err
 	}

@@ -48,7 +48,7 @@ type Registry struct {
 	EgressPrice float64 `json:"egressPrice,omitempty" jsonschema:"minimum=0"`
 	// What the registry can do, where it is known better than by trying: mount,
 	// chunks, referrers (the API), fallbackTags (those of referrers), sparseIndex,
-	// schema1 and catalog, each yes or no.
+	// schema1 and catalog, each yes or no; changes: no has an ACR listed whole each time.
 	Capabilities map[string]Ability `json:"capabilities,omitempty"`
 }
 
@@ -126,7 +126,7 @@ func (a *Ability) UnmarshalText(text []byte) error {
 
 // Abilities are the keys of [Registry.Capabilities], sorted.
 func Abilities() []string {
-	return []string{"catalog", "chunks", "fallbackTags", "mount", "referrers", "schema1", "sparseIndex"}
+	return []string{"catalog", "changes", "chunks", "fallbackTags", "mount", "referrers", "schema1", "sparseIndex"}
 }
 
 // ProviderName returns the provider, inferred from the host if none is given.

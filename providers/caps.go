@@ -44,6 +44,7 @@ type Caps struct {
 	BulkDigests bool // Rows carry digests, so that no tag is asked for on its own
 	PushTimes   bool // Rows carry the time at which a digest was pushed
 	TagTimes    bool // Rows carry the time at which a tag was last moved
+	Changes     bool // tells what has changed since a time, see [Registry.Changed]
 	Subjects    bool // Rows carry the subject: a row without one refers to nothing
 
 	Mount              Tri           // mounts blobs from another repository of the host
@@ -100,6 +101,7 @@ const (
 	CapSparse    = "sparseIndex"
 	CapSchema1   = "schema1"
 	CapCatalog   = "catalog"
+	CapChanges   = "changes" // that a host which should tell what has changed does not
 )
 
 // What else [Caps.Source] knows by name.
@@ -123,8 +125,10 @@ func (c Caps) Source(name string) Source {
 	return Documented
 }
 
-// With lays facts (by the names above) over c wherever c itself says Maybe.
+// With lays facts (by the names above) over c wherever c itself says Maybe. That
+// a host does not tell what has changed is believed against c.
 func (c Caps) With(facts map[string]Tri) Caps {
+	c = c.withoutChanges(facts, Tried)
 	for name, at := range c.fields() {
 		if v := facts[name]; *at == Maybe && v != Maybe {
 			*at = v
@@ -162,11 +166,20 @@ func (c Caps) ManifestLimit() int64 {
 
 // Override sets facts, which the policy states, whatever c says.
 func (c Caps) Override(facts map[string]Tri) Caps {
+	c = c.withoutChanges(facts, Stated)
 	for name, at := range c.fields() {
 		if v, ok := facts[name]; ok && v != Maybe {
 			*at = v
 			c.Learned = c.learn(name, Stated)
 		}
+	}
+	return c
+}
+
+func (c Caps) withoutChanges(facts map[string]Tri, from Source) Caps {
+	if c.Changes && facts[CapChanges] == No {
+		c.Changes = false
+		c.Learned = c.learn(CapChanges, from)
 	}
 	return c
 }

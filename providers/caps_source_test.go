@@ -7,6 +7,16 @@ import "testing"
 func TestCapsSource(t *testing.T) {
 	plain := Caps{Mount: Yes, Immutable: No, Learned: map[string]Source{CapMount: Account}}
 	learned := plain.With(map[string]Tri{CapReferrers: No, CapMount: No})
+	changes := Caps{Changes: true}
+	if c := changes.With(map[string]Tri{CapChanges: No}); c.Changes || c.Source(CapChanges) != Tried {
+		t.Errorf("a host that was seen not to tell changes is believed to: %+v", c)
+	}
+	if c := changes.With(map[string]Tri{CapChanges: Yes}).Override(map[string]Tri{CapChanges: No}); c.Changes || c.Source(CapChanges) != Stated {
+		t.Errorf("the policy does not win: %+v", c)
+	}
+	if c := (Caps{}).With(map[string]Tri{CapChanges: Yes}).Override(map[string]Tri{CapChanges: Yes}); c.Changes {
+		t.Error("a host that knows no changes is asked for them")
+	}
 	stated := learned.Override(map[string]Tri{CapMount: No, CapChunks: Maybe}).From(Account, CapSizes)
 	for _, tt := range []struct {
 		caps Caps

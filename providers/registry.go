@@ -43,6 +43,14 @@ type Registry interface {
 	// after the first error; a repository that does not exist is NotFound.
 	Rows(ctx context.Context, repo string) iter.Seq2[Row, error]
 
+	// Changed yields what was changed in repo at since or later, what was changed last
+	// first, in as few calls as that takes: tags, or manifests with some of their tags.
+	// since and [Row.Changed] are of the host's own clock. What was changed last is
+	// told however long ago that is, and what was deleted is not told at all. It stops
+	// after the first error; Unsupported says that the host cannot tell, or does not
+	// keep to the order, and that [Registry.Rows] is to be asked.
+	Changed(ctx context.Context, repo string, what Changing, since time.Time) iter.Seq2[Row, error]
+
 	// Head resolves ref without reading the manifest: media type, size, digest.
 	Head(ctx context.Context, repo, ref string) (v1.Descriptor, error)
 
@@ -111,7 +119,18 @@ type Row struct {
 	Tagged       time.Time // when the row's one tag was last moved
 	Subject      v1.Hash   // of a referrer, where the listing has it
 	Archived     bool      // listed, but not readable until it is restored
+	Changed      time.Time // when what the row tells of was last changed; where Caps.Changes
 }
+
+// A Changing is what [Registry.Changed] looks at.
+type Changing int8
+
+const (
+	ChangedTags Changing = iota
+	ChangedManifests
+)
+
+func (c Changing) String() string { return [...]string{"tags", "manifests"}[c] }
 
 // PutOptions narrows a PutManifest.
 type PutOptions struct {

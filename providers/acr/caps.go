@@ -9,7 +9,7 @@ import (
 // caps is what ACR's documentation says of it.
 func caps() providers.Caps {
 	return providers.Caps{
-		Catalog: providers.Yes, BulkDigests: true, PushTimes: true, TagTimes: true,
+		Catalog: providers.Yes, BulkDigests: true, PushTimes: true, TagTimes: true, Changes: true,
 		Mount: providers.Yes, Chunks: providers.Yes,
 		// Registries that are encrypted with a customer's key answer 404: it is tried.
 		Referrers: providers.Maybe, Fallback: providers.Yes,

@@ -103,7 +103,7 @@ const fewTags = 9
 // tags of manifests that have many are listed by themselves.
 func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Row, error] {
 	return func(yield func(providers.Row, error) bool) {
-		var many []string
+		many := map[v1.Hash]providers.Row{}
 		pages := 0
 		for page, err := range r.manifests(ctx, repo) {
 			if err != nil {
@@ -113,10 +113,11 @@ func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Ro
 			pages++
 			for _, m := range page {
 				row, ok := r.rowOf(repo, m)
-				if len(m.Tags) > fewTags {
-					many, row.Tags = append(many, m.Digest), nil
-				}
-				if ok && !yield(row, nil) {
+				switch {
+				case !ok:
+				case len(row.Tags) > fewTags:
+					many[row.Digest] = row
+				case !yield(row, nil):
 					return
 				}
 			}
@@ -154,32 +155,34 @@ func (r *Registry) rowOf(repo string, m manifestRow) (providers.Row, bool) {
 		r.log.Warn("a manifest in a list cannot be read; it is left out", "host", r.Host(), "repo", repo, "err", err)
 		return providers.Row{}, false
 	}
-	row := providers.Row{Digest: digest, Tags: m.Tags, MediaType: types.MediaType(m.MediaType), Size: m.ImageSize, Pushed: m.Created}
+	row := providers.Row{Digest: digest, Tags: m.Tags, MediaType: types.MediaType(m.MediaType), Size: m.ImageSize,
+		Pushed: m.Created, Changed: m.Updated}
 	if len(m.Tags) == 1 {
 		row.Tagged = m.Updated
 	}
 	return row, true
 }
 
-// tagRows lists the tags of manifests that have many: digest by digest, or all
-// tags of the repository where that takes fewer calls.
-func (r *Registry) tagRows(ctx context.Context, repo string, digests []string, pages int, yield func(providers.Row, error) bool) {
-	if len(digests) == 0 {
+// tagRows lists the tags of manifests that have many, a row each: digest by digest,
+// or all tags of the repository where that takes fewer calls.
+func (r *Registry) tagRows(ctx context.Context, repo string, many map[v1.Hash]providers.Row, pages int, yield func(providers.Row, error) bool) {
+	if len(many) == 0 {
 		return
 	}
-	want := map[string]bool{}
-	for _, d := range digests {
-		want[d] = true
-	}
-	filters := digests
-	if len(digests) > pages {
-		filters = []string{""}
+	filters := []string{""}
+	if len(many) <= pages {
+		filters = nil
+		for digest := range many {
+			filters = append(filters, digest.String())
+		}
 	}
 	for _, filter := range filters {
 		for row, err := range r.tags(ctx, repo, filter) {
-			if err == nil && !want[row.Digest.String()] {
+			m, wanted := many[row.Digest]
+			if err == nil && !wanted {
 				continue
 			}
+			row.MediaType, row.Size, row.Pushed = m.MediaType, m.Size, m.Pushed
 			if !yield(row, err) || err != nil {
 				return
 			}
@@ -195,12 +198,7 @@ func (r *Registry) tags(ctx context.Context, repo, digest string) iter.Seq2[prov
 	}
 	return func(yield func(providers.Row, error) bool) {
 		for raw, err := range r.Pages(ctx, q) {
-			var page struct {
-				Tags []struct {
-					Name, Digest string
-					Updated      time.Time `json:"lastUpdateTime"`
-				}
-			}
+			var page struct{ Tags []tagRow }
 			if err == nil {
 				err = r.read(opRows, repo, raw, &page)
 			}
@@ -209,12 +207,7 @@ func (r *Registry) tags(ctx context.Context, repo, digest string) iter.Seq2[prov
 				return
 			}
 			for _, t := range page.Tags {
-				h, err := v1.NewHash(t.Digest)
-				if err != nil {
-					r.log.Warn("a tag in a list cannot be read; it is left out", "host", r.Host(), "repo", repo, "tag", clean(t.Name), "err", err)
-					continue
-				}
-				if !yield(providers.Row{Digest: h, Tags: []string{t.Name}, Tagged: t.Updated}, nil) {
+				if row, ok := r.rowOfTag(repo, t); ok && !yield(row, nil) {
 					return
 				}
 			}

@@ -2,10 +2,12 @@ package layout
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"iter"
 	"path"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -83,6 +85,13 @@ func (r *Registry) Rows(ctx context.Context, name string) iter.Seq2[providers.Ro
 				return
 			}
 		}
+	}
+}
+
+// Changed is Unsupported: a layout keeps no times.
+func (r *Registry) Changed(_ context.Context, name string, _ providers.Changing, _ time.Time) iter.Seq2[providers.Row, error] {
+	return func(yield func(providers.Row, error) bool) {
+		yield(providers.Row{}, r.fail("list changes", name, "", providers.Unsupported, errors.New("an image layout keeps no times"), ""))
 	}
 }
 

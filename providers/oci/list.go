@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/limit"
@@ -77,6 +78,14 @@ func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Ro
 				return
 			}
 		}
+	}
+}
+
+// Changed is Unsupported: the distribution-spec has no words for times.
+func (r *Registry) Changed(_ context.Context, repo string, _ providers.Changing, _ time.Time) iter.Seq2[providers.Row, error] {
+	return func(yield func(providers.Row, error) bool) {
+		c := &call{op: "list changes", repo: repo}
+		yield(providers.Row{}, r.fail(c, providers.Unsupported, errors.New("the host does not tell when a tag was moved"), ""))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -44,6 +45,10 @@ func (b *below) Repositories(ctx context.Context, prefix string) iter.Seq2[strin
 
 func (b *below) Rows(ctx context.Context, repo string) iter.Seq2[providers.Row, error] {
 	return b.reg.Rows(ctx, b.folder+repo)
+}
+
+func (b *below) Changed(ctx context.Context, repo string, what providers.Changing, since time.Time) iter.Seq2[providers.Row, error] {
+	return b.reg.Changed(ctx, b.folder+repo, what, since)
 }
 
 func (b *below) Head(ctx context.Context, repo, ref string) (v1.Descriptor, error) {

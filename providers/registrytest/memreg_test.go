@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -45,6 +46,12 @@ func (m *memreg) Close() error { return nil }
 
 func (m *memreg) Caps(context.Context) (providers.Caps, error) {
 	return providers.Caps{BulkDigests: true, Mount: providers.Yes}, nil
+}
+
+func (m *memreg) Changed(context.Context, string, providers.Changing, time.Time) iter.Seq2[providers.Row, error] {
+	return func(yield func(providers.Row, error) bool) {
+		yield(providers.Row{}, m.err(providers.Unsupported, "list changes", "", "no times are kept"))
+	}
 }
 
 func (m *memreg) Ensure(ctx context.Context, repo string) error {

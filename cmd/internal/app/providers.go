@@ -137,14 +137,15 @@ func profileOf(provider string, c providers.Caps) profile {
 		f.Abilities = append(f.Abilities, trait{t.name, t.is, c.Source(t.name)})
 	}
 	for _, t := range []struct {
-		name string
-		is   bool
-	}{{"bulkDigests", c.BulkDigests}, {"pushTimes", c.PushTimes}, {"tagTimes", c.TagTimes}} {
+		name, from string
+		is         bool
+	}{{"bulkDigests", providers.CapRows, c.BulkDigests}, {"pushTimes", providers.CapRows, c.PushTimes},
+		{"tagTimes", providers.CapRows, c.TagTimes}, {providers.CapChanges, providers.CapChanges, c.Changes}} {
 		is := providers.No
 		if t.is {
 			is = providers.Yes
 		}
-		f.Abilities = append(f.Abilities, trait{t.name, is, c.Source(providers.CapRows)})
+		f.Abilities = append(f.Abilities, trait{t.name, is, c.Source(t.from)})
 	}
 	return f
 }

@@ -53,30 +53,49 @@ type tagRow struct {
 func (s *Server) listTags(w http.ResponseWriter, r *http.Request, repo string) *registrytest.Refusal {
 	q := r.URL.Query()
 	n, last := page(q)
-	order := q.Get("orderby")
-	if order == "" || order == "none" {
+	order := s.order(q)
+	if order == "" {
 		tags, more, _ := s.TagPage(repo, last, n)
 		if more {
-			link(w, r.URL.EscapedPath(), tags[len(tags)-1].Tag, n, order)
+			link(w, r.URL.EscapedPath(), tags[len(tags)-1].Tag, n, q.Get("orderby"))
 		}
 		answer(w, 200, s.tagList(repo, s.tagRows(repo, tags, q.Get("digest"))))
 		return nil
 	}
 	all, _, _ := s.TagPage(repo, "", 1<<30)
-	rows := s.tagRows(repo, all, q.Get("digest"))
-	slices.SortStableFunc(rows, func(a, b tagRow) int {
+	rows := byTime(s.tagRows(repo, all, q.Get("digest")), order, func(t tagRow) string { return t.UpdateTime })
+	rows, more := after(rows, last, n, func(t tagRow) string { return t.Name })
+	if more {
+		link(w, r.URL.EscapedPath(), rows[len(rows)-1].Name, n, order)
+	}
+	answer(w, 200, s.tagList(repo, rows))
+	return nil
+}
+
+// order is by what time a list is asked for, "" for names.
+func (s *Server) order(q url.Values) string {
+	order := q.Get("orderby")
+	if order == "none" || s.config().IgnoreOrder {
+		return ""
+	}
+	return order
+}
+
+func byTime[T any](rows []T, order string, at func(T) string) []T {
+	slices.SortStableFunc(rows, func(a, b T) int {
 		if order == "timedesc" {
 			a, b = b, a
 		}
-		return cmp.Compare(a.UpdateTime, b.UpdateTime)
+		return cmp.Compare(at(a), at(b))
 	})
-	from := 1 + slices.IndexFunc(rows, func(t tagRow) bool { return t.Name == last })
+	return rows
+}
+
+// after is the page of n rows that follows the one of that name.
+func after[T any](rows []T, last string, n int, name func(T) string) (page []T, more bool) {
+	from := 1 + slices.IndexFunc(rows, func(t T) bool { return name(t) == last })
 	to := min(len(rows), from+n)
-	if to < len(rows) {
-		link(w, r.URL.EscapedPath(), rows[to-1].Name, n, order)
-	}
-	answer(w, 200, s.tagList(repo, rows[from:to]))
-	return nil
+	return rows[from:to], to < len(rows)
 }
 
 func (s *Server) tagList(repo string, rows []tagRow) map[string]any {
@@ -115,16 +134,34 @@ type manifestRow struct {
 }
 
 func (s *Server) listManifests(w http.ResponseWriter, r *http.Request, repo string) *registrytest.Refusal {
-	n, last := page(r.URL.Query())
-	images, more, _ := s.Images(repo, last, n)
+	q := r.URL.Query()
+	n, last := page(q)
+	order := s.order(q)
+	var images []registrytest.Image
+	var more bool
+	if order == "" {
+		images, more, _ = s.Images(repo, last, n)
+	} else {
+		images, _, _ = s.Images(repo, "", 1<<30)
+	}
+	next := ""
+	if more {
+		next = images[len(images)-1].Digest.String()
+	}
 	rows := []manifestRow{}
 	for _, i := range images {
 		if row := s.manifestRow(repo, i); row.Lock.List {
 			rows = append(rows, row)
 		}
 	}
-	if more {
-		link(w, r.URL.EscapedPath(), images[len(images)-1].Digest.String(), n, r.URL.Query().Get("orderby"))
+	if order != "" {
+		rows = byTime(rows, order, func(m manifestRow) string { return m.UpdateTime })
+		if rows, more = after(rows, last, n, func(m manifestRow) string { return m.Digest }); more {
+			next = rows[len(rows)-1].Digest
+		}
+	}
+	if next != "" {
+		link(w, r.URL.EscapedPath(), next, n, q.Get("orderby"))
 	}
 	answer(w, 200, map[string]any{"registry": s.Host(), "imageName": repo, "manifests": rows})
 	return nil

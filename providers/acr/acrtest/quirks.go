@@ -33,6 +33,9 @@ type Quirks struct {
 	// (reported in 2019 as about 10, azure-cli#7438); 0 is all.
 	TagsShown int
 
+	// IgnoreOrder lists by name whatever orderby says.
+	IgnoreOrder bool
+
 	// Window is how long a rate counts; Reads, Writes, ListReferrers and OAuth are
 	// requests of the registry in it, 0 is no bound. One identity has half of Reads
 	// and Writes.

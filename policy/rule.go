@@ -10,6 +10,19 @@ type Rule struct {
 	// @hourly, @daily or @every 10m; a leading CRON_TZ=Europe/Paris sets the time
 	// zone. Without it the rule runs when asked.
 	Schedule string `json:"schedule,omitempty" policy:"cron"`
+	// The most by which a run of the schedule is put off, so that rules with one
+	// schedule do not begin all at once; by how much is the same each time.
+	// Default: 0s.
+	Jitter Duration `json:"jitter,omitempty"`
+	// The only times at which transship serve runs the rule by itself, such as
+	// 22:00-06:00, "Sat,Sun 00:00-24:00" or "CRON_TZ=Europe/Paris Mon-Fri
+	// 20:00-06:00"; days are those on which it opens. What falls due outside is one
+	// run at the next opening; at the close no further image is begun. What is
+	// asked for by hand runs at any time.
+	Windows []string `json:"windows,omitempty" policy:"window"`
+	// The rule's share where rules wait for each other: one of weight 2 gets twice
+	// as many of its repositories looked at as one of weight 1. Default: 1.
+	Weight int `json:"weight,omitempty" jsonschema:"minimum=1,maximum=1000"`
 	// Where images come from.
 	From Source `json:"from" jsonschema:"required"`
 	// Where they go.

@@ -79,9 +79,7 @@ func (s *Set) Warnings() Problems {
 		for _, t := range r.To {
 			used[t.Registry] = true
 		}
-		if r.MaxLag > 0 && r.Schedule == "" {
-			ps.add(fmt.Sprintf("rules[%d].maxLag", i), "the rule has a maxLag and no schedule: it runs only when asked")
-		}
+		r.warn(fmt.Sprintf("rules[%d]", i), &ps)
 	}
 	for _, name := range s.Names() {
 		if !used[name] && len(s.Rules) > 0 {
@@ -92,6 +90,19 @@ func (s *Set) Warnings() Problems {
 		ps.add("", "there are no rules, so nothing is replicated")
 	}
 	return s.placed(ps)
+}
+
+// warn tells of keys that do nothing without a schedule.
+func (r Rule) warn(path string, ps *Problems) {
+	if r.Schedule != "" {
+		return
+	}
+	if r.MaxLag > 0 {
+		ps.add(join(path, "maxLag"), "the rule has a maxLag and no schedule: it runs only when asked")
+	}
+	if r.Jitter > 0 {
+		ps.add(join(path, "jitter"), "the rule has a jitter and no schedule: it runs only when asked")
+	}
 }
 
 func (r Registry) warn(path string, ps *Problems) {

@@ -134,6 +134,8 @@ func checkNotation(notation, text string) (err error) {
 		_, err = compileSemver(text)
 	case "cron":
 		_, err = parseSchedule(text)
+	case "window":
+		_, err = parseWindow(text)
 	case "digest":
 		err = checkDigest(text)
 	case "provider":

@@ -18,6 +18,9 @@ func (r Rule) validate(s *Set, path string, ps *Problems) {
 		ps.add(join(path, "to"), "is missing; expected a list of targets, such as [{registry: name}]")
 	}
 	s.checkTargets(r, path, ps)
+	if r.Weight < 0 || r.Weight > maxWeight {
+		ps.add(join(path, "weight"), "%d is not allowed; expected 1 to %d", r.Weight, maxWeight)
+	}
 	r.Tags.validate(join(path, "tags"), ps)
 	r.validatePlatforms(join(path, "platforms"), ps)
 	if r.Referrers.Recheck > 0 && !r.ReferrersOn() {
@@ -27,6 +30,8 @@ func (r Rule) validate(s *Set, path string, ps *Problems) {
 		ps.add(join(path, "referrers.children"), "does nothing while referrers are off; remove it, or enabled: false")
 	}
 }
+
+const maxWeight = 1000
 
 // checkRegistry checks that below path there is a key registry with a known name.
 func (s *Set) checkRegistry(name, path string, ps *Problems) {

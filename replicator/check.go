@@ -8,10 +8,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/transship/transship/providers"
 	"github.com/transship/transship/replicator/plan"
 	"github.com/transship/transship/replicator/survey"
-	"github.com/transship/transship/replicator/transfer"
 	"github.com/transship/transship/state"
 )
 
@@ -54,24 +52,16 @@ func (e *Engine) Check(ctx context.Context, job Job, deep bool) (CheckReport, er
 	return r, nil
 }
 
-// checkPlan tells what the plan would do as what is wrong now.
+// missed are the words for what the plan would do about a tag.
+var missed = map[plan.Why]string{
+	plan.New: "the target does not have it", plan.Restore: "the target does not have it",
+	plan.Update: "the target has another digest", plan.Overwrite: "the target has another digest",
+	plan.Mend: "something below it is missing at the target", plan.Attach: "some of its referrers are missing at the target",
+}
+
+// checkPlan tells what the plan leaves as it is.
 func (e *Engine) checkPlan(p plan.Plan) []Failure {
 	var list []Failure
-	words := map[plan.Why]string{
-		plan.New: "the target does not have it", plan.Restore: "the target does not have it",
-		plan.Update: "the target has another digest", plan.Overwrite: "the target has another digest",
-		plan.Mend: "something below it is missing at the target", plan.Attach: "some of its referrers are missing at the target",
-	}
-	for _, img := range p.Images {
-		for _, t := range img.Tags {
-			list = append(list, Failure{Rule: img.Rule, Target: p.Target, Tag: t.Name, Kind: providers.Incomplete,
-				Side: transfer.Target, Reason: words[t.Why], Hint: "run transship sync"})
-		}
-		if len(img.Tags) == 0 {
-			list = append(list, Failure{Rule: img.Rule, Target: p.Target, Tag: img.Root.Digest.String(), Kind: providers.Incomplete,
-				Side: transfer.Target, Reason: "it, or some of its referrers, are missing at the target", Hint: "run transship sync"})
-		}
-	}
 	for _, k := range p.Kept {
 		if k.Kind != plan.LeftSkipped && k.Kind != plan.LeftCooling {
 			list = append(list, Failure{Rule: k.Rule, Target: p.Target, Tag: firstOf(k.Tag, k.Ref),
@@ -81,7 +71,8 @@ func (e *Engine) checkPlan(p plan.Plan) []Failure {
 	return list
 }
 
-// checkTarget looks at everything below and about the tags that have the right digest.
+// checkTarget looks at everything below and about the tags that have the right
+// digest, and at what the target holds of the images that the plan would bring.
 func (e *Engine) checkTarget(ctx context.Context, f plan.Facts, p plan.Plan, deep bool, r *CheckReport) error {
 	reg, err := e.opts.Registries(p.Target.Registry)
 	if err != nil {
@@ -105,12 +96,20 @@ func (e *Engine) checkTarget(ctx context.Context, f plan.Facts, p plan.Plan, dee
 			v.right = append(v.right, found.Tag)
 		}
 	}
+	repo := state.Repo{Host: reg.Host(), Name: p.Target.Repo}
+	for i := range p.Images {
+		img := &p.Images[i]
+		c.lacking(img, c.held(ctx, img))
+		if err := c.believed(ctx, img, func(ds []v1.Hash) (map[v1.Hash]bool, error) { return e.opts.State.Has(ctx, repo, ds) }); err != nil {
+			return fmt.Errorf("state: %w", err)
+		}
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	v.take(p)
 	v.gone = append(v.gone, c.missing()...)
-	return e.tell(ctx, state.Repo{Host: reg.Host(), Name: p.Target.Repo}, v)
+	return e.tell(ctx, repo, v)
 }
 
 // verdicts is what a check has to tell state of one target.

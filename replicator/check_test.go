@@ -82,6 +82,48 @@ func TestCheckFindsALostFallbackIndex(t *testing.T) {
 	}, 2)
 }
 
+// One check finds all that is missing, also of an image that the next run has to do
+// something about anyway: what the target holds of it is not put again by that.
+func TestCheckFindsAllAtOnce(t *testing.T) {
+	a, b := content.Image("a", []content.Blob{content.Layer("la", 1000)}), content.Image("b", []content.Blob{content.Layer("lb", 1000)})
+	ix := content.Index([]*content.Manifest{a, b})
+	sbom := content.Refer(ix, "application/vnd.example.sbom", "sb")
+	sig := content.Refer(ix, "application/vnd.example.sig", "sg")
+	remove := func(ref string) func(*rig) { return func(r *rig) { r.remove("one", "team/app", ref) } }
+	lose := func(m *content.Manifest) func(*rig) {
+		return func(r *rig) { r.lose("one", "team/app", m.Blobs[1].Digest) }
+	}
+	plain := func(*registrytest.Quirks) {}
+	for _, tt := range []struct {
+		name    string
+		quirk   func(*registrytest.Quirks) // of the target
+		missing func(*rig)
+		below   func(*rig)
+	}{
+		{"a child, and a layer of another", plain, remove(a.Digest.String()), lose(b)},
+		{"a child, and a layer of a referrer", plain, remove(a.Digest.String()), lose(sbom)},
+		{"a tag, and a layer of a child", plain, remove("v1"), lose(b)},
+		{"a tag, and a layer of a referrer", plain, remove("v1"), lose(sbom)},
+		{"a referrer, and a layer of a child", plain, remove(sig.Digest.String()), lose(b)},
+		{"a referrer, and a layer of another", plain, remove(sig.Digest.String()), lose(sbom)},
+		{"a referrer with a layer, where manifests are not looked into", func(q *registrytest.Quirks) { q.Lax = true },
+			remove(sig.Digest.String()), lose(sig)},
+		{"a fallback index, and a layer of what it lists", func(q *registrytest.Quirks) { q.NoReferrers = true },
+			remove(providers.FallbackTag(ix.Digest)), lose(sbom)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t, oneRule, func(name string, q *registrytest.Quirks) {
+				if name == "one" {
+					tt.quirk(q)
+				}
+			})
+			r.load("team/app", ix, "v1")
+			r.pass()
+			r.heals(func(r *rig) { tt.missing(r); tt.below(r) }, 1)
+		})
+	}
+}
+
 // What is wanted by its digest alone is looked at to its last blob too, and no tag
 // of it is remembered.
 func TestCheckLooksBelowADigest(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -62,6 +63,56 @@ func (c *checker) fail(found plan.Found, bad fault) {
 		Kind: providers.Incomplete, Side: transfer.Target, Reason: bad.why, Hint: bad.hint})
 }
 
+// believed looks for what state believes the target to hold of what is to be
+// brought for img: the next run would believe it too.
+func (c *checker) believed(ctx context.Context, img *plan.Image, has func([]v1.Hash) (map[v1.Hash]bool, error)) error {
+	var nodes, blobs []v1.Hash
+	byDigest := map[v1.Hash]v1.Descriptor{}
+	for n := range img.Absent() {
+		nodes = append(nodes, n.Digest)
+		for _, b := range n.Blobs {
+			blobs = append(blobs, b.Digest)
+			byDigest[b.Digest] = b.Descriptor
+		}
+	}
+	held, err := has(slices.Concat(nodes, blobs))
+	if err != nil {
+		return err
+	}
+	for _, d := range nodes {
+		if held[d] {
+			c.manifest(ctx, d, 1)
+		}
+	}
+	var list []v1.Descriptor
+	for _, d := range blobs {
+		if held[d] {
+			list = append(list, byDigest[d])
+		}
+	}
+	c.blobs(ctx, list)
+	return nil
+}
+
+// lacking tells of an image that the target lacks, or lacks something of: what the
+// plan would do about each tag, and what is wrong with that which is there.
+func (c *checker) lacking(img *plan.Image, bad fault) {
+	hint := firstOf(bad.hint, "run transship sync")
+	tell := func(tag, reason string) {
+		if bad.why != "" {
+			reason += "; " + bad.why
+		}
+		c.report.Failures = append(c.report.Failures, Failure{Rule: img.Rule, Target: c.place, Tag: tag,
+			Kind: providers.Incomplete, Side: transfer.Target, Reason: reason, Hint: hint})
+	}
+	for _, t := range img.Tags {
+		tell(t.Name, missed[t.Why])
+	}
+	if len(img.Tags) == 0 {
+		tell(img.Root.Digest.String(), "it, or some of its referrers, are missing at the target")
+	}
+}
+
 // missing returns what is not there as it should be, and the manifests that name it.
 func (c *checker) missing() []v1.Hash {
 	var gone []v1.Hash
@@ -77,10 +128,35 @@ func (c *checker) missing() []v1.Hash {
 func (c *checker) image(ctx context.Context, found plan.Found) fault {
 	bad := c.manifest(ctx, found.Digest, 1)
 	for _, d := range found.Referrers {
-		if b := c.manifest(ctx, d, 1); b.why != "" {
-			b.why = fmt.Sprintf("referrer %s: %s", d, b.why)
-			bad = worse(bad, b)
-		}
+		bad = worse(bad, ofReferrer(d, c.manifest(ctx, d, 1)))
+	}
+	return bad
+}
+
+// ofReferrer says of which referrer a fault is, if it is one.
+func ofReferrer(digest v1.Hash, f fault) fault {
+	if f.why != "" {
+		f.why = fmt.Sprintf("referrer %s: %s", digest, f.why)
+	}
+	return f
+}
+
+// held looks at what the target holds of an image and of what refers to it: the
+// next run puts none of that again.
+func (c *checker) held(ctx context.Context, img *plan.Image) fault {
+	bad := c.node(ctx, img.Root)
+	for _, n := range img.Referrers {
+		bad = worse(bad, ofReferrer(n.Digest, c.node(ctx, n)))
+	}
+	return bad
+}
+
+func (c *checker) node(ctx context.Context, n plan.Node) (bad fault) {
+	if n.Here {
+		return c.manifest(ctx, n.Digest, 1)
+	}
+	for _, child := range n.Children {
+		bad = worse(bad, c.node(ctx, child))
 	}
 	return bad
 }
@@ -102,7 +178,7 @@ func (c *checker) manifest(ctx context.Context, digest v1.Hash, depth int) fault
 	if err != nil {
 		return c.note(digest, failed(err))
 	}
-	bad := c.blobs(ctx, content)
+	bad := c.blobs(ctx, content.Blobs())
 	for _, child := range content.Children {
 		if _, err := c.reg.Head(ctx, c.place.Repo, child.Digest.String()); err != nil {
 			if providers.KindOf(err) != providers.NotFound {
@@ -131,11 +207,11 @@ func (c *checker) fault(digest v1.Hash) fault {
 	return c.wrong[digest]
 }
 
-// blobs looks for a manifest's blobs side by side; foreign ones may be elsewhere.
-func (c *checker) blobs(ctx context.Context, content providers.Content) fault {
+// blobs looks for blobs side by side; foreign ones may be elsewhere.
+func (c *checker) blobs(ctx context.Context, list []v1.Descriptor) fault {
 	var g errgroup.Group
 	g.SetLimit(8)
-	for _, d := range content.Blobs() {
+	for _, d := range list {
 		if c.seen[d.Digest] || providers.Foreign(d) {
 			continue
 		}
@@ -148,7 +224,7 @@ func (c *checker) blobs(ctx context.Context, content providers.Content) fault {
 	}
 	_ = g.Wait() // its functions never fail
 	var bad fault
-	for _, d := range content.Blobs() {
+	for _, d := range list {
 		bad = worse(bad, c.fault(d.Digest))
 	}
 	return bad

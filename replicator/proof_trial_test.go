@@ -34,6 +34,8 @@ var regressions = []uint64{
 	717,  // a source lists what refers to something else (TestListsOfStrangers)
 	1611, // the test wanted back what others had attached to a child and taken away again
 	2135, // a repository is lost, and what referred to an old image of it comes back alone (TestNoReferrersOfWhatIsLost)
+	2913, // a check looks no further at an image that lacks a fallback index (TestCheckFindsAllAtOnce)
+	3189, // the same with an image of which state is that of another world
 }
 
 // TestSchedules runs random schedules: four repositories, two targets, three

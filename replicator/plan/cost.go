@@ -190,6 +190,18 @@ func (img *Image) nodes() iter.Seq[*Node] {
 	}
 }
 
+// Absent yields the image's manifests that the target is to be given, in the order
+// in which they are put.
+func (img *Image) Absent() iter.Seq[*Node] {
+	return func(yield func(*Node) bool) {
+		for n := range img.nodes() {
+			if !n.Here && !yield(n) {
+				return
+			}
+		}
+	}
+}
+
 // walk yields what is below n, and then n.
 func (n *Node) walk(yield func(*Node) bool) bool {
 	for i := range n.Children {

@@ -286,6 +286,7 @@ func (j *judge) missing(g *group, w Want, known state.TargetTag, same bool) {
 			return
 		}
 		g.restore = true
+		g.broken = g.broken || known.Selection == BrokenSelection
 	}
 	g.puts = append(g.puts, Tag{Name: w.Tag, Why: why, Pushed: w.Pushed})
 }

@@ -127,7 +127,6 @@ func (j *judge) settle(g *group, img Image) {
 		for _, tag := range g.sure {
 			img.Tags = append(img.Tags, Tag{Name: tag, Why: Attach, Known: true})
 		}
-		img.Referrers = slices.DeleteFunc(img.Referrers, done)
 		j.bring(img)
 		return
 	case lacks:

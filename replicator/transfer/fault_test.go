@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -624,4 +625,68 @@ func TestReadForAnotherFails(t *testing.T) {
 		}
 	}
 	w.verify(apart[1:])
+}
+
+// A second read after wrong bytes may join one that is for another repository. That
+// the other's bytes are wrong, too, says nothing of ours.
+func TestSecondReadForAnotherIsWrong(t *testing.T) {
+	shared := content.Layer("shared", 400<<10)
+	watch := &retries{told: map[string]func(){}}
+	w := newWorld(t, 2, func(w *world) { w.opts.BlobWidth, w.opts.Progress = 1, watch })
+	plans := w.load(content.Corpus{
+		{Repo: "bad", Manifest: content.Image("bad", []content.Blob{shared}), Tags: []string{"v1"}},
+		{Repo: "good", Manifest: content.Image("good", []content.Blob{shared}), Tags: []string{"v1"}},
+	})
+	bad, good := plans[0], plans[3] // each goes to a target of its own: nothing is mounted
+	begun, done := make(chan struct{}), make(chan struct{})
+	var (
+		once  sync.Once
+		reads atomic.Int64
+	)
+	w.source.Before(func(r *http.Request, class registrytest.Class) *registrytest.Fault {
+		wrong := &registrytest.Fault{Break: registrytest.Flip, At: 5}
+		switch {
+		case class != registrytest.BlobGet || !strings.HasSuffix(r.URL.Path, "/blobs/"+shared.Digest.String()):
+			return nil
+		case strings.Contains(r.URL.Path, "/bad/"):
+			once.Do(func() { close(begun) })
+			for w.tr.spool.Stats().Claims < 2 {
+				runtime.Gosched()
+			}
+			return wrong
+		case reads.Add(1) == 1:
+			return wrong
+		}
+		return nil
+	})
+	var both sync.WaitGroup
+	watch.told["good"] = func() {
+		both.Go(func() { _ = w.tr.Run(t.Context(), bad) })
+		<-begun
+	}
+	watch.told["bad"] = func() { <-done }
+	if err := w.tr.Run(t.Context(), good); err != nil {
+		t.Error(err)
+	}
+	close(done)
+	both.Wait()
+	for _, r := range w.journal.take() {
+		if r.Err != nil {
+			t.Errorf("%s: %v", r.Target, r.Err)
+		}
+	}
+	w.verify([]plan.Plan{good})
+}
+
+// retries is a Progress that calls what it is told by a target's repository when an
+// upload there is to be tried again.
+type retries struct {
+	silent
+	told map[string]func()
+}
+
+func (r *retries) Retry(at plan.Place, _ string) {
+	if f := r.told[at.Repo]; f != nil {
+		f()
+	}
 }

@@ -31,25 +31,33 @@ func (w *work) upload(ctx context.Context, b plan.Blob, s *providers.Session) er
 	if left := w.resumable(b.Digest); left != nil {
 		s = left // better than one that a refused mount has opened
 	}
-	s, err := w.send(ctx, o, s)
-	for try := 0; o.lent && sideOf(err) == Source && try < tries; try++ {
-		s, err = w.send(ctx, o, s) // another repository's read has failed: that says nothing of ours
-	}
+	s, err := w.sendOurs(ctx, o, s)
 	if wrongBytes(err) {
 		w.t.opts.Progress.Retry(w.plan.Target, "wrong bytes from the source")
 		o.distrust()
-		s, err = w.send(ctx, o, nil)
+		s, err = w.sendOurs(ctx, o, nil)
 	}
 	if past(err) {
 		w.explain(o.desc, err)
+		o.lent = false
 		s, err = w.stream(ctx, o, s)
 	}
 	w.settle(ctx, b.Digest, s, err)
 	wrong := wrongBytes(err)
-	if err = named(err, o); wrong {
+	if err = named(err, o); wrong && !o.lent {
 		w.t.bad.note(w, b.Digest, err)
 	}
 	return err
+}
+
+// sendOurs sends o, again if what failed was a read for another repository: that
+// says nothing of ours. After some of these the error is theirs (o.lent).
+func (w *work) sendOurs(ctx context.Context, o *origin, s *providers.Session) (*providers.Session, error) {
+	s, err := w.send(ctx, o, s)
+	for try := 0; o.lent && sideOf(err) == Source && try < tries; try++ {
+		s, err = w.send(ctx, o, s)
+	}
+	return s, err
 }
 
 // send uploads through the spool. It returns the session to go on from.

@@ -77,8 +77,8 @@ type Registry struct {
 var _ providers.Registry = (*Registry)(nil)
 
 // tokenRepositories is how many repositories share an access token. Tokens are
-// renewed at half their life, and forty keep below twenty a life then; oci halves
-// it where such a token would be too long for a header.
+// renewed at half their life, and forty keep below twenty a life then; oci takes
+// fewer where their names are so long that the token would not go into a header.
 const tokenRepositories = 40
 
 // New returns the registry at o.OCI.Host. It connects to nobody yet.

@@ -241,7 +241,7 @@ func TestHeaderLimit(t *testing.T) {
 	}
 	calls := s.Calls()
 	t.Logf("%d repositories with names of %d characters: %v", repos, len(names[0]), calls)
-	if calls["token"] > repos/5 {
+	if calls["token"] > repos/20+2 {
 		t.Errorf("%d tokens for %d repositories", calls["token"], repos)
 	}
 }

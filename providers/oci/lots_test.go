@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/registrytest"
@@ -109,9 +111,112 @@ func TestLots(t *testing.T) {
 	if _, ok := l.of(catalog()); ok {
 		t.Error("the catalog is widened to a lot")
 	}
-	l.halve()
+	l.shrink(3)
 	if _, ok := l.of(pull("a")); ok {
 		t.Error("lots of one are still lots")
+	}
+}
+
+// A lot has no more repositories than a header has room for.
+func TestLotsAreAsLongAsAHeader(t *testing.T) {
+	l := lots{most: 40, entry: entryOf("pull", "push", "metadata_read")}
+	for _, tt := range []struct{ length, want int }{{20, 40}, {128, 18}, {255, 11}} {
+		for i := range 40 {
+			l.expect([]string{fmt.Sprintf("%0*d", tt.length, i)})
+		}
+		lot, _ := l.of(pull(fmt.Sprintf("%0*d", tt.length, 12)))
+		if got := len(lot); got != tt.want {
+			t.Errorf("%d names of %d characters, want %d", got, tt.length, tt.want)
+		}
+	}
+	l.shrink(40)
+	if lot, _ := l.of(pull(fmt.Sprintf("%020d", 12))); len(lot) != 20 {
+		t.Errorf("%d names, want half of what was too long", len(lot))
+	}
+	l.shrink(40) // another's, which was on its way
+	if lot, _ := l.of(pull(fmt.Sprintf("%020d", 12))); len(lot) != 20 {
+		t.Errorf("%d names, want half once", len(lot))
+	}
+}
+
+// What is refused in a lot is alone for an hour, and its neighbours do without it;
+// after three refusals everybody is.
+func TestStrikes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lots{most: 4}
+		l.expect([]string{"a", "b", "c", "d", "e", "f"})
+		lotOf := func(repo, want string) {
+			t.Helper()
+			if got, _ := l.of(pull(repo)); got.key() != want {
+				t.Errorf("the lot of %s: %s, want %s", repo, got.key(), want)
+			}
+		}
+		const whole, less = "repository:a:pull repository:b:pull repository:c:pull repository:d:pull",
+			"repository:a:pull repository:c:pull repository:d:pull"
+		l.strike(pull("b"))
+		l.expect([]string{"b", "b"})
+		lotOf("b", "repository:b:pull")
+		lotOf("a", less)
+		time.Sleep(loneFor)
+		lotOf("b", whole)
+		lotOf("a", whole)
+		for range 2 { // the first is too long ago to count
+			time.Sleep(time.Second)
+			l.strike(pull("b"))
+			lotOf("a", less)
+		}
+		l.strike(pull("z"))
+		lotOf("a", "repository:a:pull")
+		lotOf("e", "repository:e:pull")
+		time.Sleep(loneFor)
+		lotOf("a", whole)
+		lotOf("e", "repository:e:pull repository:f:pull")
+		if len(l.at) != 6 || len(l.all) != 2 || len(l.alone) != 0 {
+			t.Errorf("%d repositories in %d lots, %d alone", len(l.at), len(l.all), len(l.alone))
+		}
+	})
+}
+
+// However many are expected, what is kept of them is bounded.
+func TestExpectIsBounded(t *testing.T) {
+	l := lots{most: 20}
+	for i := range maxExpected + 10 {
+		l.expect([]string{fmt.Sprint(i)})
+	}
+	if _, ok := l.of(pull(fmt.Sprint(maxExpected + 5))); ok || len(l.at) != maxExpected {
+		t.Errorf("%d repositories are kept", len(l.at))
+	}
+}
+
+// Those who wait for a token that turns out to be too long wait for that of their
+// part of the lot, and show the registry none that is not theirs.
+func TestLotsTooLongForAHeader(t *testing.T) {
+	repos := names(40)
+	s := bearerServer(t, nil)
+	for _, repo := range repos {
+		load(t, s, repo, image("app"), "v1")
+	}
+	s.Before(func(req *http.Request, c registrytest.Class) *registrytest.Fault {
+		if c == registrytest.Token && len(req.URL.Query()["scope"]) > 10 {
+			return &registrytest.Fault{Status: 200, JSON: `{"token":"` + strings.Repeat("x", maxHeader+1) + `"}`}
+		}
+		return nil
+	})
+	r := openLots(t, s, repos, func(o *Options) { o.TokenRepositories = 40 })
+	var all sync.WaitGroup
+	for _, repo := range repos {
+		all.Go(func() {
+			if _, err := r.Head(t.Context(), repo, "v1"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := tokensAsked(s); n != 2+4 {
+		t.Errorf("%d tokens, want two too long and four", n)
+	}
+	if n := s.Counts().Status[401]; n != 1 {
+		t.Errorf("%d answers 401, want the ping's", n)
 	}
 }
 

@@ -3,6 +3,7 @@ package oci
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -31,7 +32,8 @@ type Options struct {
 	SignIn SignIn
 
 	// TokenRepositories is how many repositories share a bearer token, of those
-	// that [Registry.Expect] was told of; 0 and 1 are one each.
+	// that [Registry.Expect] was told of; 0 and 1 are one each. Fewer do where their
+	// names are long: a token has to go into a header.
 	TokenRepositories int
 
 	// AlsoAsk are actions for which a token that allows pull is asked, too, so that
@@ -132,6 +134,14 @@ type Request struct {
 	Got    int64         // body bytes
 	Took   time.Duration // until its body was closed
 	Err    error
+}
+
+// withPull are the actions for which a token that allows pull is asked, too.
+func (o Options) withPull() []string {
+	if o.Push {
+		return append([]string{"push"}, o.AlsoAsk...)
+	}
+	return slices.Clone(o.AlsoAsk)
 }
 
 func (o Options) withDefaults() Options {

@@ -39,7 +39,8 @@ const keychainLife = 5 * time.Minute
 
 func newSigner(r *Registry) (*signer, error) {
 	s := &signer{r: r, auth: r.opts.Authenticator, gate: make(chan struct{}, 1)}
-	s.tokens.s, s.tokens.lots.most = s, r.opts.TokenRepositories
+	s.tokens.s = s
+	s.tokens.lots.most, s.tokens.lots.entry = r.opts.TokenRepositories, entryOf(append(r.opts.withPull(), "pull")...)
 	if r.opts.SignIn != nil {
 		s.keep = &keeper{fetch: s.signIn}
 	}

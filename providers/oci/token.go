@@ -45,22 +45,11 @@ const (
 
 // get returns a token that covers want.
 func (t *tokens) get(ctx context.Context, how challenge, want scopes) (*bearer, error) {
-	young := func(b *bearer) bool { return time.Now().Before(b.half) }
-	if b := t.find(want, young); b != nil {
-		return b, nil
+	b, shared, err := t.join(ctx, how, want)
+	if err == nil && !b.asked.covers(want) { // its lot was too much for one token, and want is in another now
+		b, shared, err = t.join(ctx, how, want)
 	}
-	base := t.withMore(want)
-	lot, shared := t.lots.of(base)
-	b, err := t.fetches.do(ctx, lot.key(), func(ctx context.Context) (*bearer, error) {
-		if b := t.find(want, young); b != nil {
-			return b, nil // somebody else's fetch ended just now
-		}
-		if shared {
-			return t.fetchLot(ctx, how, want, lot)
-		}
-		return t.fetch(ctx, how, want, base)
-	})
-	if shared && err == nil && b.deniedTo(want) { // others of its lot are granted, this one is asked for alone
+	if shared && err == nil && (b.deniedTo(want) || !b.asked.covers(want)) { // others of its lot are granted
 		b, err = t.fetches.do(ctx, want.key(), func(ctx context.Context) (*bearer, error) {
 			return t.fetch(ctx, how, want, want)
 		})
@@ -71,6 +60,27 @@ func (t *tokens) get(ctx context.Context, how challenge, want scopes) (*bearer, 
 		}
 	}
 	return b, err
+}
+
+// join returns a young token for want, or has one fetched for its lot: then shared
+// is true, and it may be for others of the lot only.
+func (t *tokens) join(ctx context.Context, how challenge, want scopes) (b *bearer, shared bool, err error) {
+	young := func(b *bearer) bool { return time.Now().Before(b.half) }
+	if b := t.find(want, young); b != nil {
+		return b, false, nil
+	}
+	base := t.withMore(want)
+	lot, shared := t.lots.of(base)
+	b, err = t.fetches.do(ctx, lot.key(), func(ctx context.Context) (*bearer, error) {
+		if b := t.find(want, young); b != nil {
+			return b, nil // somebody else's fetch ended just now
+		}
+		if shared {
+			return t.fetchLot(ctx, how, want, lot)
+		}
+		return t.fetch(ctx, how, want, base)
+	})
+	return b, shared, err
 }
 
 // fetch asks for want and what will be needed next; a service that refuses the
@@ -89,8 +99,8 @@ func (t *tokens) fetch(ctx context.Context, how challenge, want, base scopes) (*
 	return b, err
 }
 
-// fetchLot asks for a lot of repositories at once, and for want alone if the
-// service gives none or a token that is too long for a header.
+// fetchLot asks for a lot of repositories at once: for a smaller one if the token
+// is too long for a header, and for want alone if the service gives none.
 func (t *tokens) fetchLot(ctx context.Context, how challenge, want, lot scopes) (*bearer, error) {
 	b, err := t.s.r.requestToken(ctx, how, lot)
 	switch {
@@ -99,7 +109,10 @@ func (t *tokens) fetchLot(ctx context.Context, how challenge, want, lot scopes) 
 		t.store(b)
 		return b, nil
 	case err == nil:
-		t.lots.halve()
+		t.lots.shrink(len(lot.strings()))
+		if smaller, ok := t.lots.of(t.withMore(want)); ok {
+			return t.fetchLot(ctx, how, want, smaller)
+		}
 	case providers.KindOf(err) == providers.Denied:
 		t.lots.strike(lot)
 	default:
@@ -116,10 +129,7 @@ func (t *tokens) withMore(want scopes) scopes {
 	if t.narrow {
 		return want
 	}
-	actions := t.s.r.opts.AlsoAsk
-	if t.s.r.opts.Push {
-		actions = append([]string{"push"}, actions...)
-	}
+	actions := t.s.r.opts.withPull()
 	more := want
 	for _, a := range want {
 		if a.action != "pull" {

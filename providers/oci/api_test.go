@@ -96,6 +96,10 @@ func TestAPIRenews(t *testing.T) {
 	if _, err := a.Ask(t.Context(), q, nil); err != nil || fetched.Load() != 2 || asked.Load() != 2 {
 		t.Errorf("%v after %d sign-ins and %d requests, want 2 of each", err, fetched.Load(), asked.Load())
 	}
+	good = "3" // replaced as soon as it was taken
+	if _, err := a.Ask(t.Context(), q, nil); err != nil || fetched.Load() != 3 {
+		t.Errorf("%v after %d sign-ins, want 3", err, fetched.Load())
+	}
 	good = "never"
 	_, err := a.Ask(t.Context(), q, nil)
 	wantKind(t, err, providers.Denied)

@@ -90,6 +90,7 @@ func (r *Registry) send(ctx context.Context, c *call) (*http.Response, error) {
 		return nil, err
 	}
 	if !r.refusesPass(ctx, resp, pass) {
+		r.sign.accepted(pass)
 		return r.judge(c, resp)
 	}
 	again, ok, err := r.sign.renew(ctx, c.scopes, pass, resp.Header)
@@ -99,7 +100,12 @@ func (r *Registry) send(ctx context.Context, c *call) (*http.Response, error) {
 	}
 	if ok {
 		resp.Body.Close()
-		return r.answered(ctx, c, again.header)
+		if resp, err = r.follow(ctx, c, again.header); err != nil {
+			return nil, err
+		}
+		if resp.StatusCode != http.StatusUnauthorized {
+			r.sign.accepted(again)
+		}
 	}
 	return r.judge(c, resp)
 }

@@ -112,6 +112,14 @@ func (s *signer) asItIs(ctx context.Context) (pass, error) {
 	return pass{header: basicHeader(&c.config), direct: c}, nil
 }
 
+// accepted notes that an API has taken a credential that it was shown without being
+// asked before: it is renewed once it is refused, however young it is.
+func (s *signer) accepted(p pass) {
+	if h := p.direct.held; s.bare && h != nil {
+		h.accepted.Store(true)
+	}
+}
+
 // direct is a pass of the credential itself, which the host has seen once before
 // anything else is asked.
 func (s *signer) direct(ctx context.Context, c shown, header string) (pass, error) {

@@ -119,6 +119,7 @@ func forbidden(f file, to string) string {
 // testServers are the folders of what tests, the demo and the benchmarks run against.
 var testServers = []string{
 	"providers/registrytest", "providers/ecr/ecrtest", "providers/gar/gartest", "providers/acr/acrtest",
+	"providers/gitlab/gitlabtest",
 	"state/statetest", "state/postgres/pgtest",
 }
 

@@ -27,7 +27,9 @@ func TestShippedBinary(t *testing.T) {
 				t.Errorf("%s is in the shipped binary: %s imports it", pkg, by)
 			}
 		}
-		if strings.HasPrefix(server, "providers/") && demo[server] == "" {
+	}
+	for _, server := range []string{"providers/registrytest", "providers/ecr/ecrtest", "providers/gar/gartest", "providers/acr/acrtest"} {
+		if demo[server] == "" {
 			t.Errorf("%s is not in the demo: the walk is broken", server)
 		}
 	}

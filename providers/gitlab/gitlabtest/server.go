@@ -1,0 +1,195 @@
+package gitlabtest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/transship/transship/providers/registrytest"
+)
+
+// Options is how a server is started. The zero value is plain HTTP.
+type Options struct {
+	// Quirks changes what is on by default; so does Wire on the wire.
+	Quirks func(*Quirks)
+	Wire   func(*registrytest.Quirks)
+}
+
+// A Server is one GitLab with its container registry. It is safe for concurrent use.
+type Server struct {
+	*registrytest.Server // the registry, whose content can be loaded and looked at
+
+	http  *http.Server
+	url   string
+	jwt   *httputil.ReverseProxy // to the front's token service
+	loop  sync.WaitGroup
+	once  sync.Once
+	began time.Time
+
+	mu       sync.Mutex // never held while the data plane is called
+	quirks   Quirks
+	projects []string // in the order of their ids, which begin with 1
+	public   map[string]bool
+	tokens   map[string]token // by their text
+	tagged   map[string]stamps
+	calls    map[string]int64
+	planned  []plannedFault
+}
+
+// New starts a server that ends with the test.
+func New(t testing.TB, o Options) *Server {
+	t.Helper()
+	s, err := Start(o)
+	if err != nil {
+		t.Fatalf("start a GitLab: %v", err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Start starts a server. The caller closes it.
+func Start(o Options) (*Server, error) {
+	s := &Server{quirks: Defaults(), began: time.Now(), public: map[string]bool{}, tokens: map[string]token{},
+		tagged: map[string]stamps{}, calls: map[string]int64{}}
+	if o.Quirks != nil {
+		o.Quirks(&s.quirks)
+	}
+	wire := Wire()
+	if o.Wire != nil {
+		o.Wire(&wire)
+	}
+	front, err := registrytest.Start(registrytest.Options{Quirks: wire, Cloud: registrytest.Cloud{
+		Put: s.put, Stored: s.stored, Route: route, Answer: s.answer, Serve: serveOther}})
+	if err != nil {
+		return nil, err
+	}
+	s.Server = front
+	if err := s.listen(); err != nil {
+		front.Close()
+		return nil, err
+	}
+	s.grant()
+	return s, nil
+}
+
+// listen opens GitLab itself at the registry's address, on another port.
+func (s *Server) listen() error {
+	service, err := url.Parse(s.TokenURL())
+	if err != nil {
+		return err
+	}
+	host, _, err := net.SplitHostPort(s.Host())
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return err
+	}
+	s.jwt = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.URL.Path = service.Scheme, service.Host, service.Path
+	}}
+	s.url = "http://" + l.Addr().String()
+	s.http = &http.Server{Handler: http.HandlerFunc(s.serve)}
+	s.Set(func(q *registrytest.Quirks) { q.Realm = s.url + tokenPath })
+	s.loop.Go(func() {
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			panic(fmt.Sprintf("gitlabtest: GitLab ended: %v", err))
+		}
+	})
+	return nil
+}
+
+// Close ends all listeners and connections. It may be called twice.
+func (s *Server) Close() {
+	s.once.Do(func() {
+		_ = s.http.Close()
+		s.loop.Wait()
+		s.Server.Close()
+	})
+}
+
+// GitLab is GitLab's own host:port: that of the REST API and of the token service.
+func (s *Server) GitLab() string { return strings.TrimPrefix(s.url, "http://") }
+
+// Configure changes the quirks for requests that arrive from now on.
+func (s *Server) Configure(change func(*Quirks)) {
+	s.mu.Lock()
+	change(&s.quirks)
+	s.mu.Unlock()
+	s.grant()
+}
+
+func (s *Server) config() Quirks {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.quirks
+}
+
+// Calls counts the requests that other registries do not have, whatever the answer:
+// "token", "group", "project" at GitLab, "tags" and "check" of the registry's own API.
+func (s *Server) Calls() map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.calls)
+}
+
+// ResetCalls begins those counts anew.
+func (s *Server) ResetCalls() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.calls)
+}
+
+// A Fault is one way in which a call fails.
+type Fault struct {
+	Status     int
+	JSON       string // the answer's body
+	RetryAfter string
+}
+
+type plannedFault struct {
+	op    string
+	left  int
+	fault Fault
+}
+
+// Fail makes the next n calls of a kind fail.
+func (s *Server) Fail(n int, op string, f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.planned = append(s.planned, plannedFault{op, n, f})
+}
+
+// called counts a call, answers it with its fault, if it is to have one, and
+// reports whether it did.
+func (s *Server) called(w http.ResponseWriter, op string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls[op]++
+	for i := range s.planned {
+		if p := &s.planned[i]; p.op == op && p.left > 0 {
+			p.left--
+			if p.fault.RetryAfter != "" {
+				w.Header().Set("Retry-After", p.fault.RetryAfter)
+			}
+			send(w, p.fault.Status, p.fault.JSON)
+			return true
+		}
+	}
+	return false
+}
+
+func send(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text)) // a client that went away is its own business
+}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -21,7 +22,15 @@ var cloudHosts = []cloudHost{
 	{"ecr", looksECR, checkECR},
 	{"gar", looksGAR, checkGAR},
 	{"acr", looksACR, checkACR},
+	{"gitlab", is("registry.gitlab.com"), fine},
 }
+
+// is takes the hosts of a service that has a few names.
+func is(names ...string) func(host string) bool {
+	return func(host string) bool { return slices.Contains(names, host) }
+}
+
+func fine(string) error { return nil }
 
 // cloudOf returns the cloud whose host this is, or is meant to be.
 func cloudOf(host string) (cloudHost, bool) {

@@ -3,11 +3,11 @@ package policy
 import "fmt"
 
 // Providers are the names that a registry's provider may have in this version.
-func Providers() []string { return []string{"acr", "ecr", "gar", "layout", "oci"} }
+func Providers() []string { return []string{"acr", "ecr", "gar", "gitlab", "layout", "oci"} }
 
-// InferProvider names the provider of a host when the policy does not: ecr, gar
-// or acr for a host of these clouds, whether or not it is written rightly, and
-// oci for all others.
+// InferProvider names the provider of a host when the policy does not: that of the
+// cloud or service whose host it is, whether or not it is written rightly, and oci
+// for all others.
 func InferProvider(host string) string {
 	if c, ok := cloudOf(bareHost(host)); ok {
 		return c.provider
@@ -29,7 +29,7 @@ func checkProvider(name string) error {
 }
 
 func laterNames() []string {
-	return []string{"dockerhub", "ecrpublic", "ghcr", "gitlab", "harbor", "quay"}
+	return []string{"dockerhub", "ecrpublic", "ghcr", "harbor", "quay"}
 }
 
 // laterProviders says how each is reached as a plain registry until then.
@@ -43,8 +43,6 @@ func laterProviders(name string) (instead string, ok bool) {
 		return "host index.docker.io and auth {username: ..., password: an access token}", true
 	case "quay", "harbor":
 		return "auth {username: ..., password: ...} of a robot account", true
-	case "gitlab":
-		return "auth {username: ..., password: ...} of a deploy token", true
 	}
 	return "", false
 }

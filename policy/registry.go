@@ -12,13 +12,18 @@ type Registry struct {
 	// Every registry but a layout has one.
 	Host string `json:"host,omitempty" policy:"host"`
 	// What kind of registry it is: ecr (Amazon ECR), gar (Google Artifact Registry
-	// and its gcr.io hosts), acr (Azure Container Registry), oci (any registry that
-	// follows the OCI distribution spec) or layout (OCI image layouts on disk).
+	// and its gcr.io hosts), acr (Azure Container Registry), gitlab (GitLab's container
+	// registry, GitLab.com's or one's own), oci (any registry that follows the OCI
+	// distribution spec) or layout (OCI image layouts on disk).
 	// Default: inferred from the host.
 	Provider string `json:"provider,omitempty" policy:"provider"`
 	// The folder of a layout; each repository is a folder below it. Like all paths
 	// here, it is relative to the folder in which transship runs.
 	Path string `json:"path,omitempty"`
+	// The host of the service's own API, where the registry's name does not tell it:
+	// at gitlab, that of GitLab itself, such as gitlab.example.com, which lists
+	// repositories. The password of this registry goes there, too.
+	APIHost string `json:"apiHost,omitempty" policy:"host"`
 	// Speak http instead of https. Needed for an http:// host.
 	PlainHTTP bool `json:"plainHTTP,omitempty"`
 	// Who we are. Default: at ecr, gar and acr the cloud's own chain; elsewhere the
@@ -145,17 +150,24 @@ func (r Registry) Endpoint() string {
 	if r.ProviderName() == "layout" {
 		return filepath.Clean(r.Path)
 	}
-	host := r.Host
-	if u, err := url.Parse(r.Host); err == nil && u.Host != "" {
-		host = u.Host
-	}
-	host = strings.ToLower(host)
-	if r.PlainHTTP {
-		return strings.TrimSuffix(host, ":80")
-	}
-	host = strings.TrimSuffix(host, ":443")
+	host := r.endpoint(r.Host)
 	if host == "docker.io" || host == "registry-1.docker.io" {
 		return "index.docker.io"
 	}
 	return host
+}
+
+// APIEndpoint is the service's own API as host[:port], "" if the policy does not
+// name it.
+func (r Registry) APIEndpoint() string { return r.endpoint(r.APIHost) }
+
+// endpoint is a host without a scheme and the scheme's own port, in lower case.
+func (r Registry) endpoint(host string) string {
+	if u, err := url.Parse(host); err == nil && u.Host != "" {
+		host = u.Host
+	}
+	if r.PlainHTTP {
+		return strings.TrimSuffix(strings.ToLower(host), ":80")
+	}
+	return strings.TrimSuffix(strings.ToLower(host), ":443")
 }

@@ -40,7 +40,7 @@ func (r Registry) validateLayout(path string, ps *Problems) {
 		key string
 		set bool
 	}{
-		{"plainHTTP", r.PlainHTTP}, {"auth", r.Auth != Auth{}}, {"caFile", r.CAFile != ""},
+		{"plainHTTP", r.PlainHTTP}, {"apiHost", r.APIHost != ""}, {"auth", r.Auth != Auth{}}, {"caFile", r.CAFile != ""},
 		{"clientCert", r.ClientCert != ""}, {"clientKey", r.ClientKey != ""},
 		{"proxy", !r.Proxy.IsZero()}, {"tokenRealm", r.TokenRealm != ""},
 		{"trustHosts", len(r.TrustHosts) > 0}, {"limits", !reflect.ValueOf(r.Limits).IsZero()}, {"create", r.Create != Create{}},
@@ -61,6 +61,9 @@ func (r Registry) validateHost(path string, ps *Problems) {
 	}
 	if r.Path != "" {
 		ps.add(join(path, "path"), "only a layout has a path; set provider: layout, or remove it")
+	}
+	if r.APIHost != "" && r.ProviderName() != "gitlab" {
+		ps.add(join(path, "apiHost"), "is for gitlab, and this registry is %s%s; remove it", r.ProviderName(), r.inferred())
 	}
 	if strings.HasPrefix(strings.ToLower(r.Host), "http://") && !r.PlainHTTP {
 		ps.add(join(path, "host"), "plain http is used only when asked for; write https://, or add plainHTTP: true")

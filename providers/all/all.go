@@ -14,6 +14,7 @@ import (
 	"github.com/transship/transship/providers/acr"
 	"github.com/transship/transship/providers/ecr"
 	"github.com/transship/transship/providers/gar"
+	"github.com/transship/transship/providers/gitlab"
 	"github.com/transship/transship/providers/layout"
 	"github.com/transship/transship/providers/limit"
 	"github.com/transship/transship/providers/oci"
@@ -31,6 +32,7 @@ var providersByName = map[string]provider{
 	"acr":    {open: openACR, pushTimes: true, signsIn: true},
 	"ecr":    {open: openECR, pushTimes: true, signsIn: true},
 	"gar":    {open: openGAR, pushTimes: true, signsIn: true},
+	"gitlab": {open: openGitLab},
 	"layout": {open: openLayout},
 	"oci":    {open: openOCI},
 }
@@ -40,6 +42,7 @@ var providersByName = map[string]provider{
 type Options struct {
 	Host string // host[:port], for every provider but layout
 	Path string // the folder, for layout
+	API  string // host[:port] of the service's own API, where the host does not tell it
 
 	PlainHTTP bool
 	CAFile    string // PEM, trusted besides the system's
@@ -161,6 +164,10 @@ func openACR(o Options) (providers.Registry, error) {
 		return nil, err
 	}
 	return opened(acr.New(acr.Options{OCI: o.oci(), Identity: o.ACR, Create: o.CreateACR, Endpoints: endpoints}))
+}
+
+func openGitLab(o Options) (providers.Registry, error) {
+	return opened(gitlab.New(gitlab.Options{OCI: o.oci(), API: o.API}))
 }
 
 func openLayout(o Options) (providers.Registry, error) {

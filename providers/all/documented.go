@@ -12,10 +12,11 @@ import (
 
 // samples are hosts that a provider can be opened for without being asked.
 var samples = map[string]string{
-	"acr": "registry.azurecr.io",
-	"ecr": "000000000000.dkr.ecr.us-east-1.amazonaws.com",
-	"gar": "us-docker.pkg.dev",
-	"oci": "registry.example.com",
+	"acr":    "registry.azurecr.io",
+	"ecr":    "000000000000.dkr.ecr.us-east-1.amazonaws.com",
+	"gar":    "us-docker.pkg.dev",
+	"gitlab": "registry.gitlab.com",
+	"oci":    "registry.example.com",
 }
 
 // Documented is what is known of every registry of the named provider. It asks

@@ -217,8 +217,8 @@ func (d *doctor) targetRepo(listed string) string {
 			}
 		}
 	}
-	if listed == "" && !all.SignsIn(d.up.Provider) {
-		return "transship-doctor" // which a cloud may have no such name for
+	if listed == "" && !all.SignsIn(d.up.Provider) && all.Documented(d.up.Provider).Names.IsZero() {
+		return "transship-doctor" // where no account, project or folder comes before
 	}
 	return listed
 }

@@ -57,6 +57,7 @@ registries:
   src: {host: src.example.com}
   dst: {host: dst.example.com}
   gar: {host: europe-docker.pkg.dev}
+  lab: {host: registry.gitlab.com}
 rules:
   - name: named
     from: {registry: src, repositories: {include: [team/app]}}
@@ -70,6 +71,7 @@ rules:
 	}
 	for _, tt := range []struct{ registry, listed, want string }{
 		{"dst", "other", "mirror/team/app"}, {"gar", "p/r/x", "p/r/x"}, {"gar", "", ""},
+		{"src", "", "transship-doctor"}, {"lab", "", ""},
 	} {
 		d := &doctor{set: set, name: tt.registry, up: checkup{Provider: set.Registries[tt.registry].ProviderName()}}
 		if got := d.targetRepo(tt.listed); got != tt.want {

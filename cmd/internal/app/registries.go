@@ -61,7 +61,7 @@ func (r *registries) options(name string, what policy.Registry) (all.Options, er
 	perSecond, burst := pace(what.Limits.Requests)
 	who, keychain := credentials(what.ProviderName(), what.Auth)
 	o := all.Options{
-		Host: what.Endpoint(), Path: what.Path, PlainHTTP: what.PlainHTTP,
+		Host: what.Endpoint(), Path: what.Path, API: what.APIEndpoint(), PlainHTTP: what.PlainHTTP,
 		CAFile: what.CAFile, CertFile: what.ClientCert, KeyFile: what.ClientKey, Proxy: proxy,
 		Authenticator: who, Keychain: keychain, TokenRealm: what.TokenRealm, TrustHosts: what.TrustHosts,
 		Push:  r.isTarget(name),

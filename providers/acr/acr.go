@@ -37,6 +37,9 @@ type Identity struct {
 	ClientID          string
 	ClientSecret      func() (string, error) // asked at each use, nil for none
 	ClientCertificate string                 // PEM or PKCS #12 file
+
+	// Federated, if it is not nil, signs in from another cloud, as ClientID of TenantID.
+	Federated *Federated
 }
 
 // The ways to sign in.
@@ -129,4 +132,5 @@ type entra struct {
 	mu     sync.Mutex // held while signing in
 	cred   azcore.TokenCredential
 	secret string // that cred was made with
+	shown  shown  // of a federation, the last
 }

@@ -27,23 +27,43 @@ const (
 // metadataHost is where Azure's instances ask for their identity's tokens.
 const metadataHost = "169.254.169.254"
 
-// clientOptions are how Azure's SDK reaches Entra, the instance's metadata and the
-// registry's exchange.
-func (r *Registry) clientOptions() (azcore.ClientOptions, error) {
-	base, err := r.base()
+// A reach is how Azure's SDK reaches Entra, the instance's metadata and, for a
+// registry, its exchange.
+type reach struct {
+	oci       oci.Options
+	cloud     string // of the registry, as its host tells it
+	authority string
+	registry  *Registry // whose limits hold; nil for none
+}
+
+func (c reach) clientOptions() (azcore.ClientOptions, error) {
+	base, err := c.base()
 	if err != nil {
-		return azcore.ClientOptions{}, r.fail("find credentials", "", providers.Invalid, err, "check caFile and proxy")
+		return azcore.ClientOptions{}, err
 	}
-	o := azcore.ClientOptions{Transport: &transport{r, &http.Client{Transport: base, CheckRedirect: stay}}, Retry: r.retries()}
-	o.InsecureAllowCredentialWithHTTP = r.opts.OCI.PlainHTTP
+	o := azcore.ClientOptions{Transport: &transport{c.registry, c.oci.Observe, &http.Client{Transport: base, CheckRedirect: stay}}, Retry: retries(c.oci.Retry)}
+	o.InsecureAllowCredentialWithHTTP = c.oci.PlainHTTP
 	o.Telemetry.ApplicationID = "transship"
 	switch { // another authority is for the public cloud, or none of Microsoft's: a secret stays in its own cloud
-	case r.host.Cloud == "cn":
+	case c.cloud == "cn":
 		o.Cloud = cloud.AzureChina
-	case r.host.Cloud == "us":
+	case c.cloud == "us":
 		o.Cloud = cloud.AzureGovernment
-	case r.opts.Endpoints.Authority != "":
-		o.Cloud = cloud.Configuration{ActiveDirectoryAuthorityHost: r.opts.Endpoints.Authority}
+	case c.authority != "":
+		o.Cloud = cloud.Configuration{ActiveDirectoryAuthorityHost: c.authority}
+	}
+	return o, nil
+}
+
+// reach is the registry's.
+func (r *Registry) reach() reach {
+	return reach{r.opts.OCI, r.host.Cloud, r.opts.Endpoints.Authority, r}
+}
+
+func (r *Registry) clientOptions() (azcore.ClientOptions, error) {
+	o, err := r.reach().clientOptions()
+	if err != nil {
+		return o, r.fail("find credentials", "", providers.Invalid, err, "check caFile and proxy")
 	}
 	return o, nil
 }
@@ -52,8 +72,7 @@ func (r *Registry) clientOptions() (azcore.ClientOptions, error) {
 func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // retries is the budget of one question.
-func (r *Registry) retries() policy.RetryOptions {
-	budget := r.opts.OCI.Retry
+func retries(budget oci.Retry) policy.RetryOptions {
 	def(&budget.Tries, 4)
 	def(&budget.Min, 250*time.Millisecond)
 	def(&budget.Max, 5*time.Second)
@@ -73,8 +92,8 @@ func def[T comparable](field *T, value T) {
 
 // base is how Azure is reached: as the registry is, with its proxy and the
 // authorities that it trusts.
-func (r *Registry) base() (http.RoundTripper, error) {
-	o := r.opts.OCI
+func (c reach) base() (http.RoundTripper, error) {
+	o := c.oci
 	if o.Base != nil {
 		return o.Base, nil
 	}

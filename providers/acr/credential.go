@@ -13,12 +13,9 @@ import (
 // changed. The lock is held.
 func (r *Registry) credential() (azcore.TokenCredential, error) {
 	e := &r.entra
-	secret := ""
-	if get := r.opts.Identity.ClientSecret; get != nil {
-		var err error
-		if secret, err = get(); err != nil {
-			return nil, err
-		}
+	secret, err := r.opts.Identity.secret()
+	if err != nil {
+		return nil, err
 	}
 	if e.cred != nil && e.secret == secret {
 		return e.cred, nil
@@ -31,37 +28,53 @@ func (r *Registry) credential() (azcore.TokenCredential, error) {
 	return c, nil
 }
 
+// secret is the service principal's as it is now, "" for none.
+func (i Identity) secret() (string, error) {
+	if i.ClientSecret == nil {
+		return "", nil
+	}
+	return i.ClientSecret()
+}
+
 func (r *Registry) newCredential(secret string) (azcore.TokenCredential, error) {
 	o, err := r.clientOptions()
 	if err != nil {
 		return nil, err
 	}
 	alone := r.opts.Endpoints.Authority != "" // it is trusted, and Azure need not know it
-	switch id := r.opts.Identity; id.way() {
+	if f := r.opts.Identity.Federated; f != nil {
+		return r.opts.Identity.federated(o, alone, r.assertion)
+	}
+	return r.opts.Identity.credential(o, alone, secret)
+}
+
+// credential is the SDK's for an identity of Azure's own.
+func (i Identity) credential(o azcore.ClientOptions, alone bool, secret string) (azcore.TokenCredential, error) {
+	switch i.way() {
 	case cli:
-		return azidentity.NewAzureCLICredential(&azidentity.AzureCLICredentialOptions{TenantID: id.TenantID})
+		return azidentity.NewAzureCLICredential(&azidentity.AzureCLICredentialOptions{TenantID: i.TenantID})
 	case managedIdentity:
-		return azidentity.NewManagedIdentityCredential(id.managed(o))
+		return azidentity.NewManagedIdentityCredential(i.managed(o))
 	case workloadIdentity:
 		return azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{ClientOptions: o,
-			ClientID: id.ClientID, TenantID: id.TenantID, DisableInstanceDiscovery: alone})
+			ClientID: i.ClientID, TenantID: i.TenantID, DisableInstanceDiscovery: alone})
 	case servicePrincipal:
-		if id.ClientCertificate != "" {
-			return id.certificate(o, alone)
+		if i.ClientCertificate != "" {
+			return i.certificate(o, alone)
 		}
 		if secret == "" {
 			return nil, errNoSecret
 		}
-		return azidentity.NewClientSecretCredential(id.TenantID, id.ClientID, secret,
+		return azidentity.NewClientSecretCredential(i.TenantID, i.ClientID, secret,
 			&azidentity.ClientSecretCredentialOptions{ClientOptions: o, DisableInstanceDiscovery: alone})
 	case "":
-		if id.ClientID != "" {
-			return id.chain(o, alone)
+		if i.ClientID != "" {
+			return i.chain(o, alone)
 		}
 		return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: o,
-			TenantID: id.TenantID, DisableInstanceDiscovery: alone})
+			TenantID: i.TenantID, DisableInstanceDiscovery: alone})
 	default:
-		return nil, fmt.Errorf("there is no credential %q", id.Credential)
+		return nil, fmt.Errorf("there is no credential %q", i.Credential)
 	}
 }
 
@@ -126,6 +139,9 @@ func (i Identity) describe() string {
 
 // from says how the identity was found.
 func (i Identity) from() string {
+	if i.Federated != nil {
+		return "auth.federated"
+	}
 	switch i.way() {
 	case cli:
 		return "the Azure CLI's account"

@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -78,7 +79,19 @@ func (r *Registry) explainEntra(ctx context.Context, err error) error {
 	if e, ok := errors.AsType[*providers.Error](err); ok {
 		return e
 	}
-	as := r.opts.Identity.describe()
+	if r.opts.Identity.Federated != nil {
+		return r.explainFederated(err)
+	}
+	e := entraError(r.opts.Identity.describe(), err)
+	e.Op, e.Ref = opSignIn, r.Host()
+	return e
+}
+
+// entraError is the error of somebody to whom Entra gives no token, without op and ref.
+func entraError(as string, err error) *providers.Error {
+	fail := func(kind providers.Kind, hint, format string, args ...any) *providers.Error {
+		return &providers.Error{Kind: kind, Hint: hint, Err: fmt.Errorf("%s: %s", fmt.Sprintf(format, args...), reason(err.Error()))}
+	}
 	failed, _ := errors.AsType[*azidentity.AuthenticationFailedError](err)
 	status := 0
 	if failed != nil && failed.RawResponse != nil {
@@ -86,21 +99,18 @@ func (r *Registry) explainEntra(ctx context.Context, err error) error {
 	}
 	text := err.Error()
 	if m := aadsts.FindStringSubmatch(text); m != nil {
-		e := r.fail(opSignIn, "", providers.Denied, fmt.Errorf("as %s: %s: %s", as, m[1], clean(aadstsTrace.ReplaceAllString(m[2], ""))), entraCodes[m[1]])
-		def(&e.Hint, "check auth.azure of this registry")
-		e.Code, e.Kind = m[1], kindOfEntra(status)
-		return e
+		return &providers.Error{Kind: kindOfEntra(status), Code: m[1], Hint: cmp.Or(entraCodes[m[1]], "check auth of this registry"),
+			Err: fmt.Errorf("as %s: %s: %s", as, m[1], clean(aadstsTrace.ReplaceAllString(m[2], "")))}
 	}
 	switch {
 	case status != 0:
-		e := r.fail(opSignIn, "", kindOfEntra(status), fmt.Errorf("as %s: Entra ID or the metadata service answered %d: %s", as, status, reason(text)), hintIdentity)
-		return e
+		return fail(kindOfEntra(status), hintIdentity, "as %s: Entra ID or the metadata service answered %d", as, status)
 	case strings.Contains(text, "failed to acquire a token") || isNoMetadata(err, text):
-		return r.fail(opSignIn, "", providers.Denied, fmt.Errorf("no credentials were found, as %s: %s", as, reason(text)), hintIdentity)
+		return fail(providers.Denied, hintIdentity, "no credentials were found, as %s", as)
 	case unreachable(err):
-		return r.fail(opSignIn, "", providers.Unavailable, fmt.Errorf("as %s: Entra ID cannot be reached: %s", as, reason(text)), "check that this machine may reach Microsoft Entra ID, login.microsoftonline.com")
+		return fail(providers.Unavailable, "check that this machine may reach Microsoft Entra ID, login.microsoftonline.com", "as %s: Entra ID cannot be reached", as)
 	}
-	return r.fail(opSignIn, "", providers.Denied, fmt.Errorf("as %s: %s", as, reason(text)), hintIdentity)
+	return fail(providers.Denied, hintIdentity, "as %s", as)
 }
 
 func isNoMetadata(err error, text string) bool {

@@ -14,7 +14,7 @@ func TestIdentityPastTheProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base, err := r.base()
+	base, err := r.reach().base()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func (r *Registry) exchangeOnce(ctx context.Context) (oci.Credential, error) {
 		r.entra.cred = nil // what it is made of, such as a file, may change
 		return oci.Credential{}, r.explainEntra(ctx, err)
 	}
-	who := r.whoIs(token.Token)
+	who := r.opts.Identity.whoIs(token.Token)
 	refresh, err := r.exchange(ctx, token, who)
 	if err != nil {
 		return oci.Credential{}, err
@@ -143,11 +143,10 @@ func lifeOf(token string) time.Duration {
 }
 
 // whoIs names whom a token of Entra is for.
-func (r *Registry) whoIs(token string) providers.Identity {
+func (i Identity) whoIs(token string) providers.Identity {
 	c := readClaims(token)
-	id := r.opts.Identity
 	name := cmp.Or(c.User, c.Unique)
-	if client := cmp.Or(c.Client, c.AZP, id.ClientID); name == "" && client != "" {
+	if client := cmp.Or(c.Client, c.AZP, i.ClientID); name == "" && client != "" {
 		name = "client " + client
 		if c.App != "" {
 			name = c.App + ", " + name
@@ -156,8 +155,8 @@ func (r *Registry) whoIs(token string) providers.Identity {
 	if name == "" && c.Object != "" {
 		name = "object " + c.Object
 	}
-	if tenant := cmp.Or(c.Tenant, id.TenantID); name != "" && tenant != "" {
+	if tenant := cmp.Or(c.Tenant, i.TenantID); name != "" && tenant != "" {
 		name += " of tenant " + tenant
 	}
-	return providers.Identity{Name: cmp.Or(clean(name), id.describe()), From: id.from()}
+	return providers.Identity{Name: cmp.Or(clean(name), i.describe()), From: i.from()}
 }

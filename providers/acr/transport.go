@@ -14,7 +14,8 @@ import (
 // A transport sends what the SDK asks within the registry's limits, and tells its
 // observers, as oci does with its own requests.
 type transport struct {
-	r      *Registry
+	r      *Registry         // nil for an identity without one
+	tell   func(oci.Request) // may be nil
 	client *http.Client
 }
 
@@ -23,7 +24,7 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	if req.URL.Hostname() == metadataHost {
 		return t.metadata(req)
 	}
-	if req.URL.Host != t.r.Host() {
+	if t.r == nil || req.URL.Host != t.r.Host() {
 		return t.observed(req, nil)
 	}
 	if err := t.r.Quotas().Take(req.Context(), providers.OpToken, ""); err != nil {
@@ -64,8 +65,8 @@ func (t *transport) observed(req *http.Request, ticket *limit.Ticket) (*http.Res
 			ticket.Good()
 		}
 	}
-	if tell := t.r.opts.OCI.Observe; tell != nil {
-		tell(q)
+	if t.tell != nil {
+		t.tell(q)
 	}
 	return resp, err
 }

@@ -77,6 +77,7 @@ type Options struct {
 	ECR       ecr.Identity
 	GAR       gar.Identity
 	ACR       acr.Identity
+	Federated Federation // who signs in from another cloud, if From is set
 	CreateECR ecr.Create
 	CreateGAR gar.Create
 	CreateACR acr.Create
@@ -144,10 +145,14 @@ func (o Options) oci() oci.Options {
 func openOCI(o Options) (providers.Registry, error) { return opened(oci.New(o.oci())) }
 
 func openECR(o Options) (providers.Registry, error) {
-	if err := checkECREndpoints(o); err != nil {
+	who, err := o.ecrIdentity()
+	if err == nil {
+		err = checkECREndpoints(o)
+	}
+	if err != nil {
 		return nil, err
 	}
-	return opened(ecr.New(ecr.Options{OCI: o.oci(), Identity: o.ECR, Create: o.CreateECR}))
+	return opened(ecr.New(ecr.Options{OCI: o.oci(), Identity: who, Create: o.CreateECR}))
 }
 
 func openGAR(o Options) (providers.Registry, error) {
@@ -155,7 +160,11 @@ func openGAR(o Options) (providers.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return opened(gar.New(gar.Options{OCI: o.oci(), Identity: o.GAR, Create: o.CreateGAR, Endpoints: endpoints}))
+	who, err := o.garIdentity()
+	if err != nil {
+		return nil, err
+	}
+	return opened(gar.New(gar.Options{OCI: o.oci(), Identity: who, Create: o.CreateGAR, Endpoints: endpoints}))
 }
 
 func openACR(o Options) (providers.Registry, error) {
@@ -163,7 +172,11 @@ func openACR(o Options) (providers.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return opened(acr.New(acr.Options{OCI: o.oci(), Identity: o.ACR, Create: o.CreateACR, Endpoints: endpoints}))
+	who, err := o.acrIdentity()
+	if err != nil {
+		return nil, err
+	}
+	return opened(acr.New(acr.Options{OCI: o.oci(), Identity: who, Create: o.CreateACR, Endpoints: endpoints}))
 }
 
 func openGitLab(o Options) (providers.Registry, error) {

@@ -21,6 +21,7 @@ import (
 const (
 	garAPI       = "CLOUDSDK_API_ENDPOINT_OVERRIDES_ARTIFACTREGISTRY"
 	garIAM       = "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS"
+	garSTS       = "CLOUDSDK_API_ENDPOINT_OVERRIDES_STS"
 	garLocation  = "CLOUDSDK_ARTIFACTS_LOCATION"
 	acrAuthority = "AZURE_AUTHORITY_HOST"
 	awsIgnored   = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
@@ -42,8 +43,8 @@ func checkECREndpoints(o Options) error {
 // garEndpoints are what gcloud takes from its properties api_endpoint_overrides and
 // artifacts/location. The location counts for hosts whose names do not tell it.
 func garEndpoints(o Options) (gar.Endpoints, error) {
-	return gar.Endpoints{API: os.Getenv(garAPI), IAM: os.Getenv(garIAM), Location: os.Getenv(garLocation)},
-		o.checkEndpoints(garAPI, garIAM)
+	return gar.Endpoints{API: os.Getenv(garAPI), IAM: os.Getenv(garIAM), STS: exchangeAt(os.Getenv(garSTS)), Location: os.Getenv(garLocation)},
+		o.checkEndpoints(garAPI, garIAM, garSTS)
 }
 
 // acrEndpoints has the authority that Azure's SDKs take from AZURE_AUTHORITY_HOST.
@@ -91,4 +92,13 @@ func mayHaveCredentials(endpoint string) error {
 func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
+}
+
+// exchangeAt is the token exchange of a Security Token Service of Google that is not
+// where it always is.
+func exchangeAt(endpoint string) string {
+	if endpoint == "" {
+		return ""
+	}
+	return strings.TrimSuffix(endpoint, "/") + "/v1/token"
 }

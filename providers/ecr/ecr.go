@@ -34,9 +34,12 @@ type Identity struct {
 	Profile string // of the shared configuration; "" is the default chain
 	Region  string // of the API; "" is the host's, the only one that works with it
 	Roles   []Role // assumed one after the other, the last one is who we are
+
+	// Federated, if it is not nil, signs in from another cloud, instead of the chain.
+	Federated *Federated
 }
 
-func (i Identity) isZero() bool { return i.Profile == "" && len(i.Roles) == 0 }
+func (i Identity) isZero() bool { return i.Profile == "" && len(i.Roles) == 0 && i.Federated == nil }
 
 // A Role is assumed by what came before it.
 type Role struct{ ARN, ExternalID, SessionName string }
@@ -165,7 +168,10 @@ func (i Identity) describe() string {
 	if n := len(i.Roles); n > 0 {
 		return "role " + i.Roles[n-1].ARN
 	}
-	if i.Profile != "" {
+	switch {
+	case i.Federated != nil:
+		return "role " + i.Federated.RoleARN
+	case i.Profile != "":
 		return "profile " + i.Profile
 	}
 	return ambient()

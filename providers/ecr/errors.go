@@ -75,6 +75,9 @@ func (r *Registry) explain(ctx context.Context, op, repo string, err error) erro
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
+	if e, ok := errors.AsType[*providers.Error](err); ok { // of a federation
+		return r.unsigned(op, repo, e)
+	}
 	api, isAPI := errors.AsType[smithy.APIError](err)
 	signing := isSigning(err)
 	switch {
@@ -94,6 +97,16 @@ func (r *Registry) explain(ctx context.Context, op, repo string, err error) erro
 		return r.stop(op, repo, errors.New(firstLine(err.Error())), "check the identity of this registry: "+r.opts.Identity.describe())
 	}
 	return r.fail(op, repo, providers.Unavailable, errors.New(firstLine(err.Error())), "check that this machine may reach the API of AWS in "+r.host.Region)
+}
+
+// unsigned is the error of a request for which a credential could not be had, told
+// already by who was to fetch that.
+func (r *Registry) unsigned(op, repo string, e *providers.Error) error {
+	err := again(e, op, r.where(repo))
+	if e.Kind == providers.Denied {
+		r.session.stopped(err)
+	}
+	return err
 }
 
 // isSigning reports whether the request could not be signed: no credential came.

@@ -17,8 +17,7 @@ import (
 
 // httpClient is how the API is reached: as the registry is, with its proxy and
 // the authorities that it trusts.
-func (r *Registry) httpClient() (aws.HTTPClient, error) {
-	o := r.opts.OCI
+func httpClient(o oci.Options) (aws.HTTPClient, error) {
 	if o.Base != nil {
 		return &http.Client{Transport: o.Base}, nil
 	}

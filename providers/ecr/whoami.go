@@ -63,6 +63,8 @@ func (i Identity) from(source string) string {
 	switch {
 	case len(i.Roles) > 0:
 		return "auth.aws.roles"
+	case i.Federated != nil:
+		return "auth.federated"
 	case i.Profile != "":
 		return "profile " + i.Profile
 	}

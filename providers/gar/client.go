@@ -34,13 +34,13 @@ type answer struct {
 	err    error
 }
 
-// asking is a client for token services, over through or r.web.
-func (r *Registry) asking(ctx context.Context, asked *answer, through http.RoundTripper) *http.Client {
+// asking is a client for token services, over through or s.web.
+func (s *source) asking(ctx context.Context, asked *answer, through http.RoundTripper) *http.Client {
 	if through == nil {
-		through = r.web
+		through = s.web
 	}
 	return &http.Client{CheckRedirect: stay, Transport: trip(func(req *http.Request) (*http.Response, error) {
-		resp, err := r.observed(req.WithContext(ctx), providers.OpToken, "", through)
+		resp, err := s.send(req.WithContext(ctx), through)
 		if *asked = (answer{err: err}); resp != nil {
 			asked.status = resp.StatusCode
 		}
@@ -54,17 +54,17 @@ func (t trip) RoundTrip(req *http.Request) (*http.Response, error) { return t(re
 
 // A bearer signs for IAM credentials, wherever they are.
 type bearer struct {
-	r     *Registry
+	s     *source
 	value string
 }
 
 func (b *bearer) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
 	req.Header.Set("Authorization", "Bearer "+b.value)
-	if to, err := url.Parse(b.r.opts.Endpoints.IAM); err == nil && to.Host != "" {
+	if to, err := url.Parse(b.s.endpoints.IAM); err == nil && to.Host != "" {
 		req.URL.Scheme, req.URL.Host, req.Host = to.Scheme, to.Host, ""
 	}
-	return b.r.web.RoundTrip(req)
+	return b.s.web.RoundTrip(req)
 }
 
 // observed has a request go within the registry's limits, and tells its observers,

@@ -34,13 +34,18 @@ type Options struct {
 type Identity struct {
 	CredentialsFile string   // JSON of a service account or of workload identity federation; "" is the default
 	Impersonate     []string // service accounts, each impersonated by the one before; the last one is who we are
+
+	// Federated, if it is not nil, signs in from another cloud; CredentialsFile is "".
+	Federated *Federated
 }
 
-func (i Identity) isZero() bool { return i.CredentialsFile == "" && len(i.Impersonate) == 0 }
+func (i Identity) isZero() bool {
+	return i.CredentialsFile == "" && len(i.Impersonate) == 0 && i.Federated == nil
+}
 
-// Endpoints replace Google's own: private endpoints, and tests. Location is that of
-// a host whose name does not tell it.
-type Endpoints struct{ API, IAM, Token, Location string }
+// Endpoints replace Google's own: private endpoints, and tests. STS is the whole URL
+// of the token exchange. Location is that of a host whose name does not tell it.
+type Endpoints struct{ API, IAM, Token, STS, Location string }
 
 // Create are the settings of an Artifact Registry repository that is made
 // because a push needs it.
@@ -58,14 +63,14 @@ type Create struct {
 // A Registry is Artifact Registry in one location. It implements [providers.Registry].
 type Registry struct {
 	*oci.Registry
-	opts     Options
-	host     Host
-	cleanup  policies
-	log      *slog.Logger
-	given    bool              // the data plane has a credential of its own
-	web      http.RoundTripper // to Google's API and token services
-	metadata http.RoundTripper // to the instance's metadata
-	tokens   tokens
+	opts    Options
+	host    Host
+	cleanup policies
+	log     *slog.Logger
+	given   bool              // the data plane has a credential of its own
+	web     http.RoundTripper // to Google's API
+	source  *source
+	tokens  tokens
 
 	mu     sync.Mutex
 	known  map[string]bool // repositories, by project/repository, that are there and as they should be
@@ -93,9 +98,14 @@ func New(o Options) (*Registry, error) {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	if r.web, r.metadata, err = transports(o.OCI); err != nil {
+	web, metadata, err := transports(o.OCI)
+	if err != nil {
 		return wrong(err, "check caFile and proxy")
 	}
+	r.web, r.source = web, &source{id: o.Identity, endpoints: o.Endpoints, web: web, metadata: metadata, ref: o.OCI.Host,
+		send: func(req *http.Request, through http.RoundTripper) (*http.Response, error) {
+			return r.observed(req, providers.OpToken, "", through)
+		}}
 	if !r.given {
 		o.OCI.SignIn = r.signIn
 	}
@@ -110,7 +120,7 @@ func New(o Options) (*Registry, error) {
 // Close ends idle connections.
 func (r *Registry) Close() error {
 	err := r.Registry.Close()
-	for _, t := range []http.RoundTripper{r.web, r.metadata} {
+	for _, t := range []http.RoundTripper{r.web, r.source.metadata} {
 		if c, ok := t.(interface{ CloseIdleConnections() }); ok {
 			c.CloseIdleConnections()
 		}

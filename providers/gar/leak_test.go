@@ -50,7 +50,7 @@ func TestNothingLeaks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := r.base(t.Context())
+	b, err := r.source.base(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,7 +96,7 @@ func (r *Registry) token(ctx context.Context, not string) (*token, error) {
 		return t, err
 	}
 	start := time.Now() // its life is counted from before the request
-	fresh, err := r.fetch(ctx)
+	fresh, err := r.source.fetch(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return nil, cause
 	}

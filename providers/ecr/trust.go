@@ -1,0 +1,46 @@
+package ecr
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/transship/transship/providers"
+)
+
+// google is the one issuer that AWS knows without being told, and whose condition
+// keys are its own: "aud" is the authorized party, "oaud" the audience.
+const google = "accounts.google.com"
+
+type trustStatement struct {
+	Effect    string
+	Principal map[string]string
+	Action    string
+	Condition map[string]map[string]string
+}
+
+// trust is what to make in the role's account so that a is taken: an identity
+// provider, and the role's trust policy.
+func (f Federated) trust(a providers.Assertion) string {
+	issuer := strings.TrimPrefix(a.Issuer, "https://")
+	is, principal, made := map[string]string{issuer + ":aud": f.audience(), issuer + ":sub": a.Subject}, f.providerARN(issuer),
+		fmt.Sprintf("aws iam create-open-id-connect-provider --url %s --client-id-list %s\n", a.Issuer, f.audience())
+	if issuer == google {
+		is = map[string]string{google + ":aud": a.Subject, google + ":oaud": f.audience(), google + ":sub": a.Subject}
+		principal, made = google, ""
+	}
+	doc, err := json.MarshalIndent(map[string]any{"Version": "2012-10-17", "Statement": []trustStatement{{"Allow",
+		map[string]string{"Federated": principal}, "sts:AssumeRoleWithWebIdentity", map[string]map[string]string{"StringEquals": is}}}}, "", "  ")
+	if err != nil {
+		panic(err) // maps of text
+	}
+	return fmt.Sprintf("%saws iam update-assume-role-policy --role-name %s --policy-document file://trust.json\n%s", made, f.roleName(), doc)
+}
+
+// providerARN is the identity provider of IAM for an issuer, in the role's account.
+func (f Federated) providerARN(issuer string) string {
+	base, _, _ := strings.Cut(f.RoleARN, ":role/")
+	return base + ":oidc-provider/" + strings.TrimSuffix(issuer, "/")
+}
+
+func (f Federated) roleName() string { return f.RoleARN[strings.LastIndex(f.RoleARN, "/")+1:] }

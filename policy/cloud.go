@@ -5,7 +5,8 @@ package policy
 type AWSAuth struct {
 	// A profile of the shared configuration to begin with.
 	Profile string `json:"profile,omitempty"`
-	// The region of ECR's API. Default: the host's.
+	// The region of ECR's API; within federated that of the Security Token Service.
+	// Default: the host's; within federated AWS_REGION, or the instance's.
 	Region string `json:"region,omitempty" policy:"awsRegion"`
 	// Roles to assume, each by the one before; the last one is who we are.
 	Roles []AWSRole `json:"roles,omitempty"`

@@ -189,6 +189,7 @@ func checkCloudHost(provider, host string) error {
 var (
 	roleARN        = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$`)
 	sessionName    = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+	poolProvider   = regexp.MustCompile(`^projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]+/providers/[a-z0-9-]+$`)
 	serviceAccount = regexp.MustCompile(`^[a-z0-9.:-]+@[a-z0-9.:-]+$`)
 )
 
@@ -204,6 +205,10 @@ func checkCloudNotation(notation, text string) error {
 	case "sessionName":
 		if !sessionName.MatchString(text) {
 			return errors.New("is no session name; expected 2 to 64 letters, digits and _+=,.@-")
+		}
+	case "poolProvider":
+		if !poolProvider.MatchString(text) {
+			return fmt.Errorf("%s is no provider of a workload identity pool; expected projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/ID, with the project's number", quote(text))
 		}
 	case "serviceAccount":
 		if !serviceAccount.MatchString(text) {

@@ -20,6 +20,8 @@ var (
 	ruleSource string
 	//go:embed cloud.go
 	cloudSource string
+	//go:embed federated.go
+	federatedSource string
 )
 
 // comments are the doc comments of the policy's types and their fields, by Type
@@ -28,7 +30,7 @@ type comments map[string]string
 
 func readComments() (comments, error) {
 	all := comments{}
-	for _, source := range []string{setSource, registrySource, ruleSource, cloudSource} {
+	for _, source := range []string{setSource, registrySource, ruleSource, cloudSource, federatedSource} {
 		file, err := parser.ParseFile(token.NewFileSet(), "", source, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return nil, fmt.Errorf("read the policy's comments: %w", err)

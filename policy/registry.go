@@ -58,8 +58,9 @@ type Registry struct {
 }
 
 // Credentials: one of username and password, token, identityToken, dockerConfig,
-// anonymous, or a cloud's own sign-in: aws, gcp or azure. Values may hold ${VARIABLES} of the environment ($${ is a
-// literal ${), or be file:/path, whose content is read at each use.
+// anonymous, a cloud's own sign-in (aws, gcp or azure), or federated, that of another
+// cloud. Values may hold ${VARIABLES} of the environment ($${ is a literal ${), or be
+// file:/path, whose content is read at each use.
 type Auth struct {
 	// The user name that goes with password.
 	Username Secret `json:"username,omitzero"`
@@ -81,6 +82,8 @@ type Auth struct {
 	GCP *GCPAuth `json:"gcp,omitempty"`
 	// Azure's own sign-in, at acr.
 	Azure *AzureAuth `json:"azure,omitempty"`
+	// An identity of another cloud, at ecr, gar and acr.
+	Federated *FederatedAuth `json:"federated,omitempty"`
 }
 
 // Limits of one registry. What is not given adapts to what the registry takes.

@@ -121,6 +121,8 @@ func notations(s *jsonschema.Schema, t reflect.Type) {
 			target.Pattern = `^https?://`
 		case "awsRegion":
 			target.Pattern = region.String()
+		case "poolProvider":
+			target.Pattern = poolProvider.String()
 		case "roleARN":
 			target.Pattern = `^arn:aws[a-z-]*:iam::[0-9]{12}:role/`
 		}
@@ -197,6 +199,8 @@ func notationName(notation string) string {
 		return "text"
 	case "serviceAccount":
 		return "address"
+	case "poolProvider":
+		return "resource name"
 	case "repositoryTemplate", "tagTemplate":
 		return "template"
 	}

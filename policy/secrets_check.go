@@ -13,12 +13,13 @@ func (s *Set) CheckSecrets() error {
 	var ps Problems
 	for _, name := range s.Names() {
 		r, path := s.Registries[name], join("registries", name)
+		federated := zeroOf(r.Auth.Federated)
 		azure, gcp, ecr, gar := zeroOf(r.Auth.Azure), zeroOf(r.Auth.GCP), zeroOf(r.Create.ECR), zeroOf(r.Create.GAR)
 		for _, ref := range []struct {
 			key    string
 			secret Secret
 		}{
-			{"auth.azure.clientSecret", azure.ClientSecret}, {"auth.username", r.Auth.Username}, {"auth.password", r.Auth.Password}, {"auth.token", r.Auth.Token},
+			{"auth.azure.clientSecret", azure.ClientSecret}, {"auth.federated.azure.clientSecret", zeroOf(federated.Azure).ClientSecret}, {"auth.username", r.Auth.Username}, {"auth.password", r.Auth.Password}, {"auth.token", r.Auth.Token},
 			{"auth.identityToken", r.Auth.IdentityToken}, {"proxy", r.Proxy},
 		} {
 			if _, err := ref.secret.Resolve(); err != nil {
@@ -32,6 +33,8 @@ func (s *Set) CheckSecrets() error {
 		for _, f := range []struct{ key, file string }{
 			{"caFile", r.CAFile}, {"clientCert", r.ClientCert}, {"clientKey", r.ClientKey}, {"auth.dockerConfig", config},
 			{"auth.gcp.credentialsFile", gcp.CredentialsFile}, {"auth.azure.clientCertificate", azure.ClientCertificate},
+			{"auth.federated.tokenFile", federated.TokenFile}, {"auth.federated.gcp.credentialsFile", zeroOf(federated.GCP).CredentialsFile},
+			{"auth.federated.azure.clientCertificate", zeroOf(federated.Azure).ClientCertificate},
 			{"create.ecr.lifecyclePolicy", ecr.LifecyclePolicy}, {"create.ecr.repositoryPolicy", ecr.RepositoryPolicy},
 			{"create.gar.cleanupPolicies", gar.CleanupPolicies},
 		} {
@@ -112,6 +115,7 @@ func (r Registry) warn(path string, ps *Problems) {
 	}{
 		{"auth.password", r.Auth.Password}, {"auth.token", r.Auth.Token}, {"auth.identityToken", r.Auth.IdentityToken},
 		{"auth.azure.clientSecret", zeroOf(r.Auth.Azure).ClientSecret},
+		{"auth.federated.azure.clientSecret", zeroOf(zeroOf(r.Auth.Federated).Azure).ClientSecret},
 	} {
 		if f.secret.Literal() {
 			ps.add(join(path, f.key), "a secret stands in the policy itself; write ${VARIABLE} or file:/path instead")

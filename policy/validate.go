@@ -144,7 +144,7 @@ func checkNotation(notation, text string) (err error) {
 		err = checkHost(text)
 	case "url":
 		err = checkURL(text, "https", "http")
-	case "awsRegion", "roleARN", "sessionName", "serviceAccount":
+	case "awsRegion", "roleARN", "sessionName", "serviceAccount", "poolProvider":
 		err = checkCloudNotation(notation, text)
 	case "repositoryTemplate":
 		err = checkTemplate(text, repositoryFields(), checkRepository)

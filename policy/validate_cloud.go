@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -25,14 +24,13 @@ func (r Registry) validateCloud(path string, ps *Problems) {
 		}
 	}
 	if a := r.Auth.AWS; a != nil {
-		for i, role := range a.Roles {
-			if role.ARN == "" {
-				ps.add(join(path, fmt.Sprintf("auth.aws.roles[%d].arn", i)), "is missing; a role is named by its ARN")
-			}
-		}
+		a.validate(join(path, "auth.aws"), ps)
 	}
 	if a := r.Auth.Azure; a != nil {
 		a.validate(join(path, "auth.azure"), ps)
+	}
+	if f := r.Auth.Federated; f != nil {
+		f.validate(provider, r.inferred(), join(path, "auth.federated"), ps)
 	}
 	r.Create.validate(provider, r.inferred(), join(path, "create"), ps)
 }

@@ -109,6 +109,7 @@ func (a Auth) validate(path string, ps *Problems) {
 		{"username", !a.Username.IsZero() || !a.Password.IsZero()}, {"token", !a.Token.IsZero()},
 		{"identityToken", !a.IdentityToken.IsZero()}, {"dockerConfig", a.DockerConfig != ""}, {"anonymous", a.Anonymous},
 		{"aws", a.AWS != nil}, {"gcp", a.GCP != nil}, {"azure", a.Azure != nil},
+		{"federated", a.Federated != nil},
 	} {
 		if w.set {
 			ways = append(ways, w.key)

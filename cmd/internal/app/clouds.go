@@ -12,23 +12,35 @@ import (
 // cloudOptions says in the clouds' words what the policy says of a registry's
 // identity and of how its repositories are made. Files are read now.
 func cloudOptions(o *all.Options, what policy.Registry) error {
-	if a := what.Auth.AWS; a != nil {
-		o.ECR.Profile, o.ECR.Region = a.Profile, a.Region
-		for _, r := range a.Roles {
+	identities(o, what.Auth.AWS, what.Auth.GCP, what.Auth.Azure)
+	if f := what.Auth.Federated; f != nil {
+		identities(o, f.AWS, f.GCP, f.Azure)
+		o.Federated = all.Federation{From: string(f.From), Audience: f.Audience, TokenFile: f.TokenFile,
+			RoleARN: f.RoleARN, SessionName: f.SessionName, Region: f.Region,
+			WorkloadIdentityProvider: f.WorkloadIdentityProvider, ServiceAccount: f.ServiceAccount,
+			TenantID: f.TenantID, ClientID: f.ClientID}
+	}
+	return createOptions(o, what.Create)
+}
+
+// identities are who we are in each cloud.
+func identities(o *all.Options, aws *policy.AWSAuth, gcp *policy.GCPAuth, azure *policy.AzureAuth) {
+	if aws != nil {
+		o.ECR.Profile, o.ECR.Region = aws.Profile, aws.Region
+		for _, r := range aws.Roles {
 			o.ECR.Roles = append(o.ECR.Roles, all.ECRRole{ARN: r.ARN, ExternalID: r.ExternalID, SessionName: r.SessionName})
 		}
 	}
-	if a := what.Auth.GCP; a != nil {
-		o.GAR.CredentialsFile, o.GAR.Impersonate = a.CredentialsFile, a.Impersonate
+	if gcp != nil {
+		o.GAR.CredentialsFile, o.GAR.Impersonate = gcp.CredentialsFile, gcp.Impersonate
 	}
-	if a := what.Auth.Azure; a != nil {
-		o.ACR = all.ACRIdentity{Credential: string(a.Credential), TenantID: a.TenantID,
-			ClientID: a.ClientID, ClientCertificate: a.ClientCertificate}
-		if !a.ClientSecret.IsZero() {
-			o.ACR.ClientSecret = a.ClientSecret.Resolve
+	if azure != nil {
+		o.ACR = all.ACRIdentity{Credential: string(azure.Credential), TenantID: azure.TenantID,
+			ClientID: azure.ClientID, ClientCertificate: azure.ClientCertificate}
+		if !azure.ClientSecret.IsZero() {
+			o.ACR.ClientSecret = azure.ClientSecret.Resolve
 		}
 	}
-	return createOptions(o, what.Create)
 }
 
 func createOptions(o *all.Options, c policy.Create) (err error) {

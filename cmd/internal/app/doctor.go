@@ -21,6 +21,8 @@ const (
 	doctorTries = 2
 )
 
+var errNoAnswer = fmt.Errorf("no answer within %v", checkTime)
+
 // A checkup is what doctor says of one registry.
 type checkup struct {
 	Registry string    `json:"registry"` // its name in the policy
@@ -28,7 +30,9 @@ type checkup struct {
 	Provider string    `json:"provider"`
 	Uses     []use     `json:"uses,omitempty"`
 	Checks   []finding `json:"checks"`
-	// Grant is the smallest permission that does what the policy asks for.
+	// Trust is what to make on the registry's side so that an identity of another cloud
+	// is taken, and Grant the smallest permission that does what the policy asks for.
+	Trust string `json:"trust,omitempty"`
 	Grant string `json:"grant,omitempty"`
 }
 
@@ -41,7 +45,8 @@ func (p *program) doctorCmd() *cobra.Command {
 resolves and its certificate is good, how far the clocks differ, who we are there,
 whether we may list, pull and push, what the host can do and which quotas it has. It
 prints what to mend, and the smallest permission to grant for what the policy does
-with the registry.
+with the registry. Where an identity of another cloud signs in (auth.federated), it tries
+each link of that way, and prints the trust to make on the other side.
 
 It changes nothing: to try a push it begins an upload and gives it up. A check takes
 10 seconds at most.`,
@@ -123,7 +128,7 @@ func (d *doctor) look(ctx context.Context) checkup {
 
 // run makes one check within its time.
 func (d *doctor) run(ctx context.Context, name string, f func(context.Context) finding) finding {
-	ctx, cancel := context.WithTimeoutCause(ctx, checkTime, fmt.Errorf("no answer within %v", checkTime))
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTime, errNoAnswer)
 	defer cancel()
 	c := f(ctx)
 	c.Name = name

@@ -31,6 +31,10 @@ func (d *doctor) ask(ctx context.Context, barred string) {
 		d.skip(barred, asked...)
 		return
 	}
+	if broken := d.way(ctx, reg); broken {
+		d.skip("a link of its federation is broken", asked...)
+		return
+	}
 	var who providers.Identity
 	in := d.run(ctx, "sign in", func(ctx context.Context) finding {
 		var err error

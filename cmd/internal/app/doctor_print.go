@@ -36,7 +36,7 @@ func checkupVerdict(all []checkup) error {
 	return nil
 }
 
-// write prints the table of one registry, what to mend, and what to grant.
+// write prints the table of one registry, what to mend, to trust and to grant.
 func (c checkup) write(w io.Writer) error {
 	fmt.Fprintf(w, "%s: %s (%s)%s\n", c.Registry, c.Host, c.Provider, c.uses())
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -49,8 +49,10 @@ func (c checkup) write(w io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	if c.Grant != "" {
-		fmt.Fprintf(w, "  to grant:\n    %s\n", strings.ReplaceAll(strings.TrimSpace(c.Grant), "\n", "\n    "))
+	for _, t := range []struct{ title, text string }{{"to trust", c.Trust}, {"to grant", c.Grant}} {
+		if t.text != "" {
+			fmt.Fprintf(w, "  %s:\n    %s\n", t.title, strings.ReplaceAll(strings.TrimSpace(t.text), "\n", "\n    "))
+		}
 	}
 	return nil
 }

@@ -12,6 +12,14 @@ type History interface {
 	BeginPass(ctx context.Context, p Pass) (int64, error)
 	// EndPass closes it: Ended, Outcome, Error and Figures are taken from p.
 	EndPass(ctx context.Context, p Pass) error
+	// BeginJobs opens a pass that waits for the jobs of these keys, and ends by itself
+	// once EndJob has told of each; without keys it has ended. A key that is
+	// cancelled before it runs counts as told of, and stopped.
+	BeginJobs(ctx context.Context, p Pass, keys []string) (int64, error)
+	// EndJob tells of a run to every pass that was begun before the key was taken and
+	// waits for it. What the run did for a rule is counted in the newest of these
+	// passes of that rule.
+	EndJob(ctx context.Context, r JobRun) error
 	// Passes returns the newest passes first, of one rule or (rule "") of all.
 	Passes(ctx context.Context, rule string, limit int) ([]Pass, error)
 
@@ -71,6 +79,16 @@ const (
 	Interrupted Outcome = "interrupted"
 )
 
+// A JobRun is what a run of one job has come to.
+type JobRun struct {
+	Key     string
+	Taken   time.Time // of the Claim
+	Ended   time.Time
+	Outcome Outcome
+	Error   string
+	Figures map[string]Figures // by rule
+}
+
 // A Pass is one run of a rule.
 type Pass struct {
 	ID      int64     `json:"id"`
@@ -81,6 +99,11 @@ type Pass struct {
 	Outcome Outcome   `json:"outcome"`
 	Error   string    `json:"error,omitempty"`
 	Figures Figures   `json:"figures"`
+
+	// Jobs are those that it waits for or waited for, and Ran those that have run; 0
+	// where a pass is not run by jobs.
+	Jobs int64 `json:"jobs,omitempty"`
+	Ran  int64 `json:"ran,omitempty"`
 }
 
 // A Standing is how far one target repository is behind its source for a rule.

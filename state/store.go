@@ -16,6 +16,7 @@ import (
 type Store interface {
 	Facts
 	Work
+	Schedule
 	History
 	Close() error
 }

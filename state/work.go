@@ -10,11 +10,12 @@ import (
 // once more. Times come from the store's own clock.
 type Work interface {
 	// Ask makes keys due. Hints of several asks are joined; more than MaxHints
-	// become none, which means the whole job. The highest priority and the
-	// earliest NotBefore win.
+	// become none, which means the whole job. The highest priority, the earliest
+	// NotBefore and the first turn win, and the last Detail.
 	Ask(ctx context.Context, asks ...Ask) error
 	// Take claims the next due key for this process: highest priority first, then
-	// the one that has waited longest. It returns nil when nothing is due. A key
+	// the one whose turn it is, then the one that has waited longest. It returns nil
+	// when nothing is due. A key
 	// is held by at most one claim anywhere, which ends with Done, Release, Close
 	// or the death of the process.
 	Take(ctx context.Context) (*Claim, error)
@@ -29,6 +30,13 @@ type Work interface {
 	// Cancel makes a key not wanted; a run of it that is under way goes on. It
 	// reports whether there was something to cancel.
 	Cancel(ctx context.Context, key string) (bool, error)
+	// NextDue returns when the next key is due, which may be past; zero if none is
+	// wanted that does not run.
+	NextDue(ctx context.Context) (time.Time, error)
+	// Asked is signalled when this process may find something due that was not due
+	// before, by itself: others' asks are seen by looking. One signal may stand for
+	// many.
+	Asked() <-chan struct{}
 }
 
 // MaxHints is how many hinted tags an asked job keeps.
@@ -40,15 +48,34 @@ type Ask struct {
 	Hints     []string      // tags to look at; none is all of them
 	Priority  int           // higher first
 	NotBefore time.Duration // from now
+	// Turn is the place in the queue among keys of one priority, counted from the
+	// one that is next now: keys that several askers number from 0 take turns, and
+	// those numbered in steps of a half come twice as often. In [TurnStep] units.
+	Turn int64
+	// Cause is why: schedule, event, api, cli.
+	Cause string
+	// Detail is what the key stands for, for whoever runs it; it stays with the key,
+	// and "" leaves what is there. At most [MaxDetail] bytes.
+	Detail string
 }
+
+// TurnStep is one place in the queue.
+const TurnStep = 1000
+
+// MaxDetail is how long what is kept with a key may be, in bytes.
+const MaxDetail = 4 << 20
 
 // A Claim is the right to run a key.
 type Claim struct {
-	Key     string
-	Hints   []string
-	Wanted  int64 // the number that Done will set
-	Attempt int   // 0 for a first try, counted since the last success
-	Asked   time.Time
+	Key      string
+	Hints    []string
+	Priority int
+	Cause    string // of what was asked with that priority
+	Detail   string
+	Wanted   int64 // the number that Done will set
+	Attempt  int   // 0 for a first try, counted since the last success
+	Asked    time.Time
+	Taken    time.Time // by the store's clock
 }
 
 // A Row is a work row as people see it.
@@ -56,6 +83,8 @@ type Row struct {
 	Key       string    `json:"key"`
 	Hints     []string  `json:"hints,omitempty"`
 	Priority  int       `json:"priority"`
+	Cause     string    `json:"cause,omitempty"`
+	Asked     time.Time `json:"asked"`
 	NotBefore time.Time `json:"notBefore"`
 	Wanted    int64     `json:"wanted"`
 	Done      int64     `json:"done"`

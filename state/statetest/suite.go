@@ -49,6 +49,11 @@ func Run(t *testing.T, b Backend) {
 		{"Cancel", testCancel},
 		{"EndedClaim", testEndedClaim},
 		{"TakeOnce", testTakeOnce},
+		{"Turns", testTurns},
+		{"CauseAndDetail", testCauseAndDetail},
+		{"NextDue", testNextDue},
+		{"Tick", testTick},
+		{"JobPasses", testJobPasses},
 		{"Passes", testPasses},
 		{"Prune", testPrune},
 		{"Standings", testStandings},
@@ -67,6 +72,7 @@ func Run(t *testing.T, b Backend) {
 	}
 	t.Run("Reopen", func(t *testing.T) { testReopen(t, b(t)) })
 	t.Run("ClaimsEndWithClose", func(t *testing.T) { testClaimsEndWithClose(t, b(t)) })
+	t.Run("JobPassSurvives", func(t *testing.T) { testJobPassSurvives(t, b(t)) })
 	t.Run("Model", func(t *testing.T) { testModel(t, b) })
 	t.Run("WorkModel", func(t *testing.T) { testWorkModel(t, b) })
 }

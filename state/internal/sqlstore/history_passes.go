@@ -17,12 +17,13 @@ const (
 
 	endPass = `UPDATE pass SET ended = $2, outcome = $3, error = $4, figures = $5 WHERE id = $1`
 
-	passes = `SELECT id, rule, cause, started, ended, outcome, error, figures FROM pass`
+	passes = `SELECT id, rule, cause, started, ended, outcome, error, figures, jobs, ran FROM pass`
 
 	allPasses  = passes + ` ORDER BY id DESC LIMIT $1`
 	rulePasses = passes + ` WHERE rule = $2 ORDER BY id DESC LIMIT $1`
 
-	interruptPasses = `UPDATE pass SET ended = $1, outcome = $2 WHERE ended = 0`
+	// A pass of jobs goes on with them.
+	interruptPasses = `UPDATE pass SET ended = $1, outcome = $2 WHERE ended = 0 AND jobs = 0`
 
 	prunePasses = `DELETE FROM pass WHERE id IN
 		(SELECT id FROM pass WHERE ended > 0 AND ended < $1 ORDER BY ended, id LIMIT $2)`
@@ -72,7 +73,7 @@ func (s *Store) Passes(ctx context.Context, rule string, limit int) ([]state.Pas
 		var p state.Pass
 		var figures []byte
 		err := rows.Scan(&p.ID, &p.Rule, &p.Trigger, (*moment)(&p.Started), (*moment)(&p.Ended),
-			&p.Outcome, &p.Error, &figures)
+			&p.Outcome, &p.Error, &figures, &p.Jobs, &p.Ran)
 		if err != nil {
 			return err
 		}

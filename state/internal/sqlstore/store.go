@@ -15,6 +15,7 @@ import (
 type Store struct {
 	e      Engine
 	closed atomic.Bool
+	asked  chan struct{} // has one where something may be due
 
 	mu   sync.Mutex // around claims: they share one session
 	held map[*state.Claim]hold
@@ -23,7 +24,7 @@ type Store struct {
 // New returns the store over e, whose schema is up to date. Where only one
 // process writes (no Claims), the runs of a process that died are given back.
 func New(ctx context.Context, e Engine) (*Store, error) {
-	s := &Store{e: e, held: make(map[*state.Claim]hold)}
+	s := &Store{e: e, held: make(map[*state.Claim]hold), asked: make(chan struct{}, 1)}
 	if e.Claims == nil && !e.ReadOnly {
 		if err := s.recover(ctx); err != nil {
 			return nil, err

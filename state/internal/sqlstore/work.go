@@ -4,15 +4,18 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/transship/transship/state"
 )
 
 const (
-	workColumns = `id, key, wanted, done, attempt, error, hints, priority, not_before, asked,
-		running, claim, taken, run_hints, run_priority, run_not_before, run_asked`
+	workColumns = `id, key, wanted, done, attempt, error, hints, priority, not_before, asked, turn, cause,
+		running, claim, taken, run_hints, run_priority, run_not_before, run_asked, run_turn, run_cause`
 
 	// lockRows locks the rows of an ask in the order of their keys and returns them,
 	// new or old, as they are.
@@ -24,10 +27,23 @@ const (
 
 	saveRow = `UPDATE work SET wanted = $2, done = $3, attempt = $4, error = $5,
 		hints = $6, priority = $7, not_before = $8, asked = $9, running = $10, claim = $11, taken = $12,
-		run_hints = $13, run_priority = $14, run_not_before = $15, run_asked = $16 WHERE id = $1`
+		run_hints = $13, run_priority = $14, run_not_before = $15, run_asked = $16,
+		turn = $17, cause = $18, run_turn = $19, run_cause = $20 WHERE id = $1`
+
+	// Details can be long, and most stay as they are.
+	saveDetail = `UPDATE work SET detail = $2 WHERE id = $1 AND detail <> $2`
+	readDetail = `SELECT detail FROM work WHERE id = $1`
 
 	dueRows = `SELECT id FROM work WHERE running = 0 AND wanted > done AND not_before <= $1
-		ORDER BY priority DESC, not_before, key LIMIT $2`
+		ORDER BY priority DESC, turn, not_before, key LIMIT $2`
+
+	// nextTurn is that of the row which comes next, of whatever priority, else of the
+	// last that was taken. The plus keeps it to the index that is in the order.
+	nextTurn = `SELECT COALESCE(
+		(SELECT turn FROM work WHERE running = 0 AND wanted > done AND +not_before <= $1 ORDER BY turn LIMIT 1),
+		(SELECT MAX(run_turn) FROM work WHERE running = 1), 0)`
+
+	nextDue = `SELECT COALESCE(MIN(not_before), 0) FROM work WHERE running = 0 AND wanted > done`
 
 	runningRows = `SELECT id FROM work WHERE running = 1 ORDER BY id`
 
@@ -39,15 +55,39 @@ var errLost = errors.New("the claim has ended: it was given back, or lost with i
 
 // Ask implements state.Work. Asks of one key are joined.
 func (s *Store) Ask(ctx context.Context, asks ...state.Ask) error {
-	asks = slices.Clone(asks)
-	slices.SortStableFunc(asks, func(a, b state.Ask) int { return strings.Compare(a.Key, b.Key) })
-	for chunk := range slices.Chunk(asks, batch) {
+	for chunk := range slices.Chunk(byKey(asks), batch) {
 		err := s.update(ctx, "ask for work", func(tx *sql.Tx) error { return s.ask(ctx, tx, chunk) })
 		if err != nil {
 			return err
 		}
+		s.wake()
 	}
 	return nil
+}
+
+// byKey returns asks in the order in which rows are locked.
+func byKey(asks []state.Ask) []state.Ask {
+	asks = slices.Clone(asks)
+	slices.SortStableFunc(asks, func(a, b state.Ask) int { return strings.Compare(a.Key, b.Key) })
+	return asks
+}
+
+// Asked implements state.Work.
+func (s *Store) Asked() <-chan struct{} { return s.asked }
+
+func (s *Store) wake() {
+	select {
+	case s.asked <- struct{}{}:
+	default: // one is enough
+	}
+}
+
+// NextDue implements state.Work.
+func (s *Store) NextDue(ctx context.Context) (due time.Time, err error) {
+	err = s.query(ctx, "look when work is due", nextDue, nil, func(rows *sql.Rows) error {
+		return rows.Scan((*moment)(&due))
+	})
+	return due, err
 }
 
 func (s *Store) ask(ctx context.Context, tx *sql.Tx, asks []state.Ask) error {
@@ -56,9 +96,16 @@ func (s *Store) ask(ctx context.Context, tx *sql.Tx, asks []state.Ask) error {
 		if err := checkNames(a.Key); err != nil {
 			return err
 		}
+		if len(a.Detail) > state.MaxDetail {
+			return fmt.Errorf("what is kept with %s has %d bytes, and may have %d", a.Key, len(a.Detail), state.MaxDetail)
+		}
 		keys = append(keys, a.Key)
 	}
 	now, err := s.e.Now(ctx, tx)
+	if err != nil {
+		return err
+	}
+	turn, err := numbers(ctx, tx, nextTurn, micros(now))
 	if err != nil {
 		return err
 	}
@@ -75,10 +122,27 @@ func (s *Store) ask(ctx context.Context, tx *sql.Tx, asks []state.Ask) error {
 	for i := range rows {
 		byKey[rows[i].key] = &rows[i]
 	}
+	details := map[int64]string{}
 	for _, a := range asks {
-		byKey[a.Key].ask(wishOf(a, now))
+		r := byKey[a.Key]
+		r.ask(wishOf(a, now, turn[0]))
+		if a.Detail != "" {
+			details[r.id] = a.Detail
+		}
 	}
-	return saveRows(ctx, tx, rows)
+	if err := saveRows(ctx, tx, rows); err != nil {
+		return err
+	}
+	return saveDetails(ctx, tx, details)
+}
+
+func saveDetails(ctx context.Context, tx *sql.Tx, details map[int64]string) error {
+	for _, id := range slices.Sorted(maps.Keys(details)) {
+		if _, err := tx.ExecContext(ctx, saveDetail, id, details[id]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Cancel implements state.Work.
@@ -88,9 +152,17 @@ func (s *Store) Cancel(ctx context.Context, key string) (was bool, err error) {
 		if err != nil || len(rows) == 0 {
 			return err
 		}
-		was = rows[0].wanted > rows[0].done
-		rows[0].done = rows[0].wanted
-		return saveRows(ctx, tx, rows)
+		r := &rows[0]
+		was = r.wanted > r.done
+		r.done = r.wanted
+		if err := saveRows(ctx, tx, rows); err != nil || r.running {
+			return err // what runs tells its passes itself
+		}
+		now, err := s.e.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		return endJob(ctx, tx, state.JobRun{Key: key, Taken: now, Ended: now, Outcome: state.Interrupted})
 	})
 	return was, err
 }
@@ -118,8 +190,8 @@ func workRows(ctx context.Context, q querier, text string, args ...any) ([]row, 
 
 func scanRow(rows *sql.Rows) (r row, err error) {
 	err = rows.Scan(&r.id, &r.key, &r.wanted, &r.done, &r.attempt, &r.failure,
-		&r.hints, &r.priority, &r.notBefore, &r.asked, (*flag)(&r.running), &r.claim, &r.taken,
-		&r.run.hints, &r.run.priority, &r.run.notBefore, &r.run.asked)
+		&r.hints, &r.priority, &r.notBefore, &r.asked, &r.turn, &r.cause, (*flag)(&r.running), &r.claim, &r.taken,
+		&r.run.hints, &r.run.priority, &r.run.notBefore, &r.run.asked, &r.run.turn, &r.run.cause)
 	return r, err
 }
 
@@ -132,7 +204,8 @@ func saveRows(ctx context.Context, tx *sql.Tx, rows []row) error {
 	for _, r := range rows {
 		_, err := stmt.ExecContext(ctx, r.id, r.wanted, r.done, r.attempt, r.failure,
 			r.hints.String(), r.priority, r.notBefore, r.asked, bit(r.running), r.claim, r.taken,
-			r.run.hints.String(), r.run.priority, r.run.notBefore, r.run.asked)
+			r.run.hints.String(), r.run.priority, r.run.notBefore, r.run.asked,
+			r.turn, r.cause, r.run.turn, r.run.cause)
 		if err != nil {
 			return err
 		}

@@ -83,6 +83,10 @@ func (s *Store) take(ctx context.Context, id int64) (c *state.Claim, err error) 
 		}
 		r.take()
 		c, h = r.claimed(), hold{r.id, r.claim}
+		c.Taken = at(micros(now))
+		if err := tx.QueryRowContext(ctx, readDetail, id).Scan(&c.Detail); err != nil {
+			return err
+		}
 		return saveRows(ctx, tx, rows)
 	})
 	if err != nil || c == nil {
@@ -151,6 +155,7 @@ func (s *Store) end(ctx context.Context, op string, c *state.Claim, change func(
 	if err == nil || lost {
 		delete(s.held, c)
 		s.unlock(ctx, h.id)
+		s.wake() // it may be due again
 	}
 	return err
 }

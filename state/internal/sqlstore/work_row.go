@@ -29,6 +29,8 @@ type wish struct {
 	priority  int64
 	notBefore int64 // microseconds
 	asked     int64 // microseconds
+	turn      int64
+	cause     string
 }
 
 // pending tells whether there are asks that no run has answered or is answering.
@@ -81,13 +83,20 @@ func (r *row) release() {
 	}
 }
 
-// join is both wishes: the joined hints, the highest priority, the earliest time.
+// join is both wishes: the joined hints, the highest priority with its cause, the
+// earliest time and turn.
 func (w wish) join(o wish) wish {
+	cause := w.cause
+	if o.priority > w.priority {
+		cause = o.cause
+	}
 	return wish{
 		hints:     w.hints.join(o.hints),
 		priority:  max(w.priority, o.priority),
 		notBefore: min(w.notBefore, o.notBefore),
 		asked:     min(w.asked, o.asked),
+		turn:      min(w.turn, o.turn),
+		cause:     cause,
 	}
 }
 
@@ -134,16 +143,18 @@ func (h *hints) Scan(column any) error {
 }
 
 func (r row) claimed() *state.Claim {
-	return &state.Claim{Key: r.key, Hints: r.run.hints, Wanted: r.taken, Attempt: int(r.attempt), Asked: at(r.run.asked)}
+	return &state.Claim{Key: r.key, Hints: r.run.hints, Priority: int(r.run.priority), Cause: r.run.cause,
+		Wanted: r.taken, Attempt: int(r.attempt), Asked: at(r.run.asked)}
 }
 
 func (r row) shown() state.Row {
 	return state.Row{
-		Key: r.key, Hints: r.hints, Priority: int(r.priority), NotBefore: at(r.notBefore),
+		Key: r.key, Hints: r.hints, Priority: int(r.priority), Cause: r.cause, Asked: at(r.asked), NotBefore: at(r.notBefore),
 		Wanted: r.wanted, Done: r.done, Attempt: int(r.attempt), Running: r.running, Error: r.failure,
 	}
 }
 
-func wishOf(a state.Ask, now time.Time) wish {
-	return wish{newHints(a.Hints), int64(a.Priority), micros(now.Add(max(0, a.NotBefore))), micros(now)}
+// wishOf is what a wants, when the row that is next has the given turn.
+func wishOf(a state.Ask, now time.Time, turn int64) wish {
+	return wish{newHints(a.Hints), int64(a.Priority), micros(now.Add(max(0, a.NotBefore))), micros(now), turn + max(0, a.Turn), a.Cause}
 }

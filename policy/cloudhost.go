@@ -22,6 +22,7 @@ var cloudHosts = []cloudHost{
 	{"ecr", looksECR, checkECR},
 	{"gar", looksGAR, checkGAR},
 	{"acr", looksACR, checkACR},
+	{"ghcr", is("ghcr.io"), fine},
 	{"gitlab", is("registry.gitlab.com"), fine},
 }
 

@@ -3,7 +3,7 @@ package policy
 import "fmt"
 
 // Providers are the names that a registry's provider may have in this version.
-func Providers() []string { return []string{"acr", "ecr", "gar", "gitlab", "layout", "oci"} }
+func Providers() []string { return []string{"acr", "ecr", "gar", "ghcr", "gitlab", "layout", "oci"} }
 
 // InferProvider names the provider of a host when the policy does not: that of the
 // cloud or service whose host it is, whether or not it is written rightly, and oci
@@ -29,7 +29,7 @@ func checkProvider(name string) error {
 }
 
 func laterNames() []string {
-	return []string{"dockerhub", "ecrpublic", "ghcr", "harbor", "quay"}
+	return []string{"dockerhub", "ecrpublic", "harbor", "quay"}
 }
 
 // laterProviders says how each is reached as a plain registry until then.
@@ -37,8 +37,6 @@ func laterProviders(name string) (instead string, ok bool) {
 	switch name {
 	case "ecrpublic":
 		return `auth {username: AWS, password: ...} from "aws ecr-public get-login-password", or dockerConfig with docker-credential-ecr-login`, true
-	case "ghcr":
-		return "auth {username: ..., password: a personal access token with read:packages and write:packages}", true
 	case "dockerhub":
 		return "host index.docker.io and auth {username: ..., password: an access token}", true
 	case "quay", "harbor":

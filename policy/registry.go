@@ -12,7 +12,7 @@ type Registry struct {
 	// Every registry but a layout has one.
 	Host string `json:"host,omitempty" policy:"host"`
 	// What kind of registry it is: ecr (Amazon ECR), gar (Google Artifact Registry
-	// and its gcr.io hosts), acr (Azure Container Registry), gitlab (GitLab's container
+	// and its gcr.io hosts), acr (Azure Container Registry), ghcr (GitHub's), gitlab (GitLab's container
 	// registry, GitLab.com's or one's own), oci (any registry that follows the OCI
 	// distribution spec) or layout (OCI image layouts on disk).
 	// Default: inferred from the host.
@@ -22,7 +22,7 @@ type Registry struct {
 	Path string `json:"path,omitempty"`
 	// The host of the service's own API, where the registry's name does not tell it:
 	// at gitlab, that of GitLab itself, such as gitlab.example.com, which lists
-	// repositories. The password of this registry goes there, too.
+	// repositories, and at ghcr that of a GitHub of one's own. The password of this registry goes there, too.
 	APIHost string `json:"apiHost,omitempty" policy:"host"`
 	// Speak http instead of https. Needed for an http:// host.
 	PlainHTTP bool `json:"plainHTTP,omitempty"`

@@ -15,9 +15,24 @@ var providerOfAuth = []struct {
 	{"azure", "acr", func(a Auth) bool { return a.Azure != nil }},
 }
 
+// apiProviders have an API at a host of its own.
+var apiProviders = []string{"ghcr", "gitlab"}
+
+// validateAPI checks where a service's own API is.
+func (r Registry) validateAPI(path string, ps *Problems) {
+	switch {
+	case r.APIHost == "":
+	case !slices.Contains(apiProviders, r.ProviderName()):
+		ps.add(join(path, "apiHost"), "is for %s, and this registry is %s%s; remove it", oneOf(apiProviders), r.ProviderName(), r.inferred())
+	case strings.HasPrefix(strings.ToLower(r.APIHost), "http:") && !r.PlainHTTP:
+		ps.add(join(path, "apiHost"), "the credentials would go there in clear; write https://")
+	}
+}
+
 // validateCloud checks what only some providers have.
 func (r Registry) validateCloud(path string, ps *Problems) {
 	provider := r.ProviderName()
+	r.validateAPI(path, ps)
 	for _, a := range providerOfAuth {
 		if a.set(r.Auth) && a.provider != provider {
 			ps.add(join(path, "auth."+a.key), "is for %s, and this registry is %s%s; %s", a.provider, provider, r.inferred(), authInstead(provider))

@@ -62,9 +62,6 @@ func (r Registry) validateHost(path string, ps *Problems) {
 	if r.Path != "" {
 		ps.add(join(path, "path"), "only a layout has a path; set provider: layout, or remove it")
 	}
-	if r.APIHost != "" && r.ProviderName() != "gitlab" {
-		ps.add(join(path, "apiHost"), "is for gitlab, and this registry is %s%s; remove it", r.ProviderName(), r.inferred())
-	}
 	if strings.HasPrefix(strings.ToLower(r.Host), "http://") && !r.PlainHTTP {
 		ps.add(join(path, "host"), "plain http is used only when asked for; write https://, or add plainHTTP: true")
 	}

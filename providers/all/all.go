@@ -14,6 +14,7 @@ import (
 	"github.com/transship/transship/providers/acr"
 	"github.com/transship/transship/providers/ecr"
 	"github.com/transship/transship/providers/gar"
+	"github.com/transship/transship/providers/ghcr"
 	"github.com/transship/transship/providers/gitlab"
 	"github.com/transship/transship/providers/layout"
 	"github.com/transship/transship/providers/limit"
@@ -32,6 +33,7 @@ var providersByName = map[string]provider{
 	"acr":    {open: openACR, pushTimes: true, signsIn: true},
 	"ecr":    {open: openECR, pushTimes: true, signsIn: true},
 	"gar":    {open: openGAR, pushTimes: true, signsIn: true},
+	"ghcr":   {open: openGHCR, pushTimes: true},
 	"gitlab": {open: openGitLab},
 	"layout": {open: openLayout},
 	"oci":    {open: openOCI},
@@ -177,6 +179,10 @@ func openACR(o Options) (providers.Registry, error) {
 		return nil, err
 	}
 	return opened(acr.New(acr.Options{OCI: o.oci(), Identity: who, Create: o.CreateACR, Endpoints: endpoints}))
+}
+
+func openGHCR(o Options) (providers.Registry, error) {
+	return opened(ghcr.New(ghcr.Options{OCI: o.oci(), API: o.API}))
 }
 
 func openGitLab(o Options) (providers.Registry, error) {

@@ -7,6 +7,7 @@ import (
 	"github.com/transship/transship/providers/acr"
 	"github.com/transship/transship/providers/ecr"
 	"github.com/transship/transship/providers/gar"
+	"github.com/transship/transship/providers/ghcr"
 	"github.com/transship/transship/providers/layout"
 )
 
@@ -15,6 +16,7 @@ var samples = map[string]string{
 	"acr":    "registry.azurecr.io",
 	"ecr":    "000000000000.dkr.ecr.us-east-1.amazonaws.com",
 	"gar":    "us-docker.pkg.dev",
+	"ghcr":   "ghcr.io",
 	"gitlab": "registry.gitlab.com",
 	"oci":    "registry.example.com",
 }
@@ -37,6 +39,8 @@ func Documented(name string) providers.Caps {
 	case *ecr.Registry:
 		r = cloud.Registry
 	case *gar.Registry:
+		r = cloud.Registry
+	case *ghcr.Registry:
 		r = cloud.Registry
 	}
 	caps, _ := r.Caps(context.Background()) // of a plain registry: its options

@@ -150,6 +150,12 @@ func (s *Server) serveToken(x *exchange) {
 		notFound.send(x)
 		return
 	}
+	if s.cloud.Token != nil {
+		if f := s.cloud.Token(x.r); f != nil {
+			f.send(x)
+			return
+		}
+	}
 	user, form, ok := x.identify()
 	if !ok {
 		unauthorized.send(x)

@@ -18,6 +18,9 @@ type Cloud struct {
 	// Admit looks at every request to the registry before the front does; a
 	// Refusal is its answer. It may create the repository that is asked for.
 	Admit func(*Ask) *Refusal
+	// Token looks at every request to the token service before that does; a Refusal
+	// is its answer.
+	Token func(*http.Request) *Refusal
 	// Put looks at every manifest that is about to be stored, complete and with
 	// the right digest, before Quirks.Immutable. It must not call the server.
 	Put func(Putting) *Refusal

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -116,14 +117,20 @@ func forbidden(f file, to string) string {
 	return ""
 }
 
-// testServers are the folders of what tests, the demo and the benchmarks run against.
+// testServers are the folders of what the demo and the benchmarks run against, beside
+// tests.
 var testServers = []string{
 	"providers/registrytest", "providers/ecr/ecrtest", "providers/gar/gartest", "providers/acr/acrtest",
-	"providers/gitlab/gitlabtest",
 	"state/statetest", "state/postgres/pgtest",
 }
 
+var emulator = regexp.MustCompile(`^providers/([^/]+)/([^/]+)(?:/|$)`)
+
+// isTestServer reports whether pkg is one of these, or some other provider's emulator.
 func isTestServer(pkg string) bool {
+	if m := emulator.FindStringSubmatch(pkg); m != nil && m[2] == m[1]+"test" {
+		return true
+	}
 	return slices.ContainsFunc(testServers, func(dir string) bool { return within(pkg, dir) })
 }
 

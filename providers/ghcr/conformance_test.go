@@ -1,0 +1,144 @@
+package ghcr
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/ghcr/ghcrtest"
+	"github.com/transship/transship/providers/oci"
+	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/content"
+)
+
+// open opens a provider for the emulator, whose retries are quick, with a token; a
+// zero one is nobody.
+func open(t *testing.T, s *ghcrtest.Server, as ghcrtest.Token, change ...func(*Options)) *Registry {
+	t.Helper()
+	o := Options{API: s.API(), OCI: oci.Options{Host: s.Host(), PlainHTTP: true, Push: true,
+		Retry: oci.Retry{Tries: 4, Min: time.Millisecond, Max: 5 * time.Millisecond}}}
+	if as.Text != "" {
+		o.OCI.Authenticator = authn.FromConfig(authn.AuthConfig{Username: as.User, Password: as.Text})
+	}
+	o.OCI.Quotas = map[string]providers.Rate{"API requests": {N: 1e6, Per: time.Second}}
+	for _, c := range change {
+		c(&o)
+	}
+	r, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// pusher is a token that may do everything.
+func pusher(s *ghcrtest.Server) ghcrtest.Token { return s.Classic("sync", "write:packages") }
+
+// serve starts an emulator with one image.
+func serve(t *testing.T, change ...func(*ghcrtest.Options)) *ghcrtest.Server {
+	t.Helper()
+	var o ghcrtest.Options
+	for _, c := range change {
+		c(&o)
+	}
+	s := ghcrtest.New(t, o)
+	s.Organization("acme")
+	load(t, s, "acme/app", image("x"), "v1")
+	return s
+}
+
+func load(t *testing.T, s *ghcrtest.Server, repo string, m *content.Manifest, tags ...string) {
+	t.Helper()
+	if err := s.Load(repo, m, tags...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func image(name string) *content.Manifest {
+	return content.Image(name, []content.Blob{content.Layer(name, 1000)})
+}
+
+func collect[T any](seq func(func(T, error) bool)) (all []T, err error) {
+	for v, e := range seq {
+		if e != nil {
+			return all, e
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// copyImage brings an image to the registry by single writes, as transfer does.
+func copyImage(t *testing.T, r providers.Registry, repo, tag string, m *content.Manifest) {
+	t.Helper()
+	for _, part := range m.All() {
+		for _, b := range part.Blobs {
+			if _, err := r.Put(t.Context(), repo, b.Descriptor, b.Content, providers.UploadOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ref := part.Digest.String()
+		if part == m {
+			ref = tag
+		}
+		if _, err := r.PutManifest(t.Context(), repo, ref, part.Manifest, providers.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// wantKind wants err to be of a kind, and to say what to do.
+func wantKind(t *testing.T, err error, kind providers.Kind, hint string) {
+	t.Helper()
+	if providers.KindOf(err) != kind || !strings.Contains(providers.HintOf(err), hint) {
+		t.Errorf("%v (%s; try %q), want %s and a hint of %q", err, providers.KindOf(err), providers.HintOf(err), kind, hint)
+	}
+}
+
+// TestConformance runs the suite that defines a provider against the emulator with
+// every quirk of ghcr.io on: with the packages API, and without.
+func TestConformance(t *testing.T) {
+	t.Run("with the API", func(t *testing.T) { conformance(t, true) })
+	t.Run("without", func(t *testing.T) { conformance(t, false) })
+}
+
+func conformance(t *testing.T, api bool) {
+	var mu sync.Mutex
+	servers := map[*registrytest.Server]*ghcrtest.Server{}
+	find := func(s *registrytest.Server) *ghcrtest.Server {
+		mu.Lock()
+		defer mu.Unlock()
+		return servers[s]
+	}
+	registrytest.Conformance(t, registrytest.Harness{
+		NoIfMatch: true, NoReferrers: true, Folder: "acme", NoCatalog: !api,
+		Serve: func(t *testing.T) *registrytest.Server {
+			s := ghcrtest.New(t, ghcrtest.Options{})
+			s.Organization("acme")
+			mu.Lock()
+			defer mu.Unlock()
+			servers[s.Server] = s
+			return s.Server
+		},
+		Open: func(t *testing.T, s *registrytest.Server) providers.Registry {
+			return registrytest.Below(open(t, find(s), pusher(find(s)), func(o *Options) {
+				if !api {
+					o.API = ""
+				}
+			}), "acme")
+		},
+		WrongUser: func(t *testing.T, s *registrytest.Server) providers.Registry {
+			return open(t, find(s), ghcrtest.Token{User: "sync", Text: "ghp_wrong"})
+		},
+		Refusing: registrytest.Auth{Mode: registrytest.Bearer, Users: map[string]string{"sync": "ghp_right"}},
+	})
+}

@@ -23,6 +23,38 @@ func (r Rule) Next(after time.Time) time.Time {
 	return s.Next(after)
 }
 
+// Latest returns the last time at which the rule was due, after the one and not
+// after the other; zero if there was none. Processes that agree on after agree on
+// what it returns, whatever their clocks.
+func (r Rule) Latest(after, now time.Time) time.Time {
+	s, err := parseSchedule(r.Schedule)
+	if err != nil || r.Paused || !after.Before(now) {
+		return time.Time{}
+	}
+	if every, ok := s.(cron.ConstantDelaySchedule); ok {
+		return latestEvery(after, now, every.Delay)
+	}
+	if near := now.Add(-walk); after.Before(near) && !s.Next(near).After(now) {
+		after = near // what was due before that does not matter
+	}
+	latest := time.Time{}
+	for t := s.Next(after); !t.IsZero() && !t.After(now); t = s.Next(t) {
+		latest = t
+	}
+	return latest
+}
+
+func latestEvery(after, now time.Time, delay time.Duration) time.Time {
+	if n := now.Sub(after) / delay; n > 0 {
+		return after.Add(n * delay)
+	}
+	return time.Time{}
+}
+
+// walk is how far back each time of a schedule is looked at: one that is due less
+// often has few to look at.
+const walk = 25 * time.Hour
+
 // parseSchedule reads five cron fields or a descriptor such as @hourly.
 func parseSchedule(text string) (cron.Schedule, error) {
 	// cron v3.0.1 panics on a time zone with nothing behind it, and takes "" for one.

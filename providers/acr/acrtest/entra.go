@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/transship/transship/providers/registrytest/idp"
 )
 
 // Tenant is the tenant that apps and registries are of unless told otherwise.
@@ -33,6 +35,10 @@ type Entra struct {
 	apps   map[string]*App // by client id
 	tokens map[string]identity
 	calls  map[string]int64
+
+	issuers   idp.Issuers
+	keys      map[string]*idp.Keys // by tenant, of tokens for Resources
+	resources map[string]bool
 }
 
 // An App is a service principal or a managed identity.
@@ -44,6 +50,8 @@ type App struct {
 	// Subject is that of the federated credential, with the audience
 	// api://AzureADTokenExchange; "" for none.
 	Subject string
+	// Federated are credentials for tokens of other issuers, which have to be signed.
+	Federated []FederatedCredential
 	// Managed lets the metadata service give its tokens.
 	Managed bool
 	// Certificate takes any signed assertion of its own.
@@ -60,7 +68,8 @@ type identity struct {
 
 // StartEntra starts an Entra. The caller closes it.
 func StartEntra() *Entra {
-	e := &Entra{life: time.Hour, apps: map[string]*App{}, tokens: map[string]identity{}, calls: map[string]int64{}}
+	e := &Entra{life: time.Hour, apps: map[string]*App{}, tokens: map[string]identity{}, calls: map[string]int64{},
+		keys: map[string]*idp.Keys{}, resources: map[string]bool{}}
 	e.http = httptest.NewTLSServer(e)
 	return e
 }
@@ -131,8 +140,11 @@ func (e *Entra) Token(clientID, audience string) (token string, ends time.Time) 
 }
 
 func (e *Entra) mint(a *App, audience string) (string, time.Time) {
-	audience = strings.TrimSuffix(strings.TrimSuffix(audience, "/.default"), "/")
+	audience = audienceOf(audience)
 	ends := time.Now().Add(e.life)
+	if e.resources[audience] {
+		return e.sign(a, audience, ends), ends
+	}
 	token := jwt(map[string]any{"aud": audience, "tid": a.Tenant, "appid": a.ClientID, "oid": a.ClientID, "app_displayname": a.Name,
 		"iat": time.Now().Unix(), "nbf": time.Now().Unix(), "exp": ends.Unix(), "uti": random(8)}, false)
 	e.tokens[token] = identity{a, a.Tenant, audience, ends}
@@ -158,6 +170,8 @@ func (e *Entra) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
+	case strings.HasPrefix(r.URL.Path, issuerPath):
+		e.serveIssuer(w, r)
 	case strings.HasSuffix(r.URL.Path, discoveryPath):
 		e.calls["discovery"]++
 		base := "https://" + r.Host + strings.TrimSuffix(r.URL.Path, discoveryPath)
@@ -193,6 +207,12 @@ func (e *Entra) serveToken(w http.ResponseWriter, r *http.Request, tenant string
 		entraError(w, 401, "invalid_client", 7000215, "Invalid client secret provided.")
 	case assertion == "" && !a.SecretEnds.IsZero() && time.Now().After(a.SecretEnds):
 		entraError(w, 401, "invalid_client", 7000222, "The provided client secret keys for app '"+a.ClientID+"' are expired.")
+	case assertion != "" && len(a.Federated) > 0:
+		if number, text := e.federates(a, assertion); number != 0 {
+			entraError(w, 401, "invalid_client", number, text)
+			return
+		}
+		e.give(w, a, r.PostForm.Get("scope"))
 	case assertion != "" && !a.accepts(assertion):
 		entraError(w, 401, "invalid_client", 700213, "No matching federated identity record found for presented assertion.")
 	default:
@@ -201,6 +221,10 @@ func (e *Entra) serveToken(w http.ResponseWriter, r *http.Request, tenant string
 }
 
 func (e *Entra) give(w http.ResponseWriter, a *App, scope string) {
+	if audience := audienceOf(strings.Fields(scope + " ?")[0]); !e.gives(audience) {
+		entraError(w, 400, "invalid_resource", 500011, "The resource principal named "+audience+" was not found in the tenant named "+a.Tenant+".")
+		return
+	}
 	token, ends := e.mint(a, strings.Fields(scope + " ?")[0])
 	answer(w, 200, map[string]any{"token_type": "Bearer", "expires_in": int(time.Until(ends).Seconds()), "access_token": token})
 }
@@ -241,6 +265,10 @@ func (e *Entra) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	}
 	want := r.URL.Query().Get("client_id")
 	for _, a := range e.apps {
+		if resource := r.URL.Query().Get("resource"); a.Managed && !e.gives(audienceOf(resource)) {
+			answer(w, 400, map[string]any{"error": "invalid_resource", "error_description": "AADSTS500011: The resource principal named " + resource + " was not found in the tenant named " + a.Tenant + "."})
+			return
+		}
 		if a.Managed && (want == "" || want == a.ClientID) {
 			token, ends := e.mint(a, r.URL.Query().Get("resource"))
 			answer(w, 200, map[string]any{"token_type": "Bearer", "resource": r.URL.Query().Get("resource"), "access_token": token,

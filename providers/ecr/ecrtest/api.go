@@ -40,11 +40,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == podIdentityPath && r.Method == http.MethodGet:
 		s.servePodIdentity(w, r)
+	case r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, outboundPath):
+		s.serveOutbound(w, r)
 	case r.Method != http.MethodPost || r.URL.Path != "/":
 		http.NotFound(w, r)
 	case isECR:
 		s.serveECR(w, r, target, body)
-	case strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"):
+	case strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") || r.URL.Query().Has("Action"):
 		s.serveSTS(w, r, body)
 	default:
 		sendFail(w, failf("UnknownOperationException", ""), Fault{})

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/transship/transship/providers/registrytest/idp"
 )
 
 // An IAM is who there is, what they may do, and which keys and tokens are theirs.
@@ -22,13 +24,16 @@ type IAM struct {
 	tokens      map[string]*token     // registry tokens
 	identities  map[string]webToken   // OIDC tokens of workloads
 	podTokens   map[string]string     // tokens of pods, and the role they stand for
+	providers   map[string][]string   // OIDC identity providers by their issuers, and the audiences that each takes
+	issuers     idp.Issuers           // where the issuers are
+	outbound    *idp.Keys             // of sts:GetWebIdentityToken; nil while the account does not allow that
 	SessionLife time.Duration         // of assumed roles that do not ask for another; 1 hour if 0. Set it before use
 }
 
 // NewIAM returns an IAM without anybody.
 func NewIAM() *IAM {
 	return &IAM{users: map[string]*principal{}, roles: map[string]*role{}, keys: map[string]*key{},
-		tokens: map[string]*token{}, identities: map[string]webToken{}, podTokens: map[string]string{}}
+		tokens: map[string]*token{}, identities: map[string]webToken{}, podTokens: map[string]string{}, providers: map[string][]string{}}
 }
 
 // A principal is someone who signs. Its actions are patterns of "service:Action".
@@ -55,7 +60,9 @@ type role struct {
 type Trust struct {
 	Principals []string // ARNs of users and roles, or "*"
 	ExternalID string   // wanted if not ""
-	Subjects   []string // of OIDC tokens, for AssumeRoleWithWebIdentity
+	Subjects   []string // of a cluster's tokens, for AssumeRoleWithWebIdentity
+	// Federated are the statements about tokens of identity providers.
+	Federated []Federated
 }
 
 // A key signs for a principal, a session's until it ends.
@@ -166,7 +173,7 @@ func (i *IAM) ForgetTokens() {
 func (i *IAM) WebIdentity(subject, audience string, life time.Duration) string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	t := "web." + random(16) + ".token"
+	t := opaque + random(16) + ".token"
 	i.identities[t] = webToken{subject, audience, time.Now().Add(life)}
 	return t
 }

@@ -13,7 +13,11 @@ import (
 
 // serveSTS is the Security Token Service: the query protocol, answers in XML.
 func (s *Server) serveSTS(w http.ResponseWriter, r *http.Request, body []byte) {
-	form, err := url.ParseQuery(string(body))
+	text := string(body)
+	if text == "" { // a request that was signed for another to send
+		text = r.URL.RawQuery
+	}
+	form, err := url.ParseQuery(text)
 	if err != nil {
 		sendXMLFail(w, failf("MalformedQueryString", "%v", err))
 		return
@@ -31,6 +35,8 @@ func (s *Server) serveSTS(w http.ResponseWriter, r *http.Request, body []byte) {
 		result, f = s.assumeRole(r, body, form)
 	case "AssumeRoleWithWebIdentity":
 		result, f = s.assumeRoleWithWebIdentity(form)
+	case "GetWebIdentityToken":
+		result, f = s.getWebIdentityToken(r, body, form)
 	case "GetCallerIdentity":
 		result, f = s.getCallerIdentity(r, body)
 	default:
@@ -87,6 +93,9 @@ func (s *Server) assumeRole(r *http.Request, body []byte, form url.Values) (any,
 }
 
 func (s *Server) assumeRoleWithWebIdentity(form url.Values) (any, *fail) {
+	if token := form.Get("WebIdentityToken"); !strings.HasPrefix(token, opaque) {
+		return s.federate(form, token)
+	}
 	s.iam.mu.Lock()
 	defer s.iam.mu.Unlock()
 	t, known := s.iam.identities[strings.TrimSpace(form.Get("WebIdentityToken"))]
@@ -101,11 +110,16 @@ func (s *Server) assumeRoleWithWebIdentity(form url.Values) (any, *fail) {
 	case to == nil || !slices.Contains(to.Subjects, t.subject):
 		return nil, &fail{403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity"}
 	}
-	k := s.iam.session(to, form.Get("RoleSessionName"), duration(form))
+	return s.iam.webSession(to, form), nil
+}
+
+// webSession are the keys of a role that was given for a token. i.mu is held.
+func (i *IAM) webSession(to *role, form url.Values) any {
+	k := i.session(to, form.Get("RoleSessionName"), duration(form))
 	return struct {
 		XMLName xml.Name `xml:"AssumeRoleWithWebIdentityResponse"`
 		Result  assumed  `xml:"AssumeRoleWithWebIdentityResult"`
-	}{Result: credentialsOf(k)}, nil
+	}{Result: credentialsOf(k)}
 }
 
 func (s *Server) getCallerIdentity(r *http.Request, body []byte) (any, *fail) {

@@ -21,14 +21,18 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 8<<20)
-	account, impersonates := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/v1/projects/-/serviceAccounts/"), ":generateAccessToken")
+	account, verb, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1/projects/-/serviceAccounts/"), ":")
 	switch {
 	case r.URL.Path == "/token" && r.Method == http.MethodPost:
 		s.serveToken(w, r)
 	case r.URL.Path == "/v1/token" && r.Method == http.MethodPost:
 		s.serveExchange(w, r)
-	case impersonates && r.Method == http.MethodPost:
+	case verb == "generateAccessToken" && r.Method == http.MethodPost:
 		s.serveImpersonation(w, r, account)
+	case verb == "generateIdToken" && r.Method == http.MethodPost:
+		s.serveIDToken(w, r, account)
+	case strings.HasPrefix(r.URL.Path, issuerPath):
+		s.iam.google.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, "/computeMetadata/"):
 		s.serveMetadata(w, r)
 	case strings.HasPrefix(r.URL.Path, "/v1/projects/"):

@@ -7,10 +7,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"path"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/transship/transship/providers/registrytest/idp"
 )
 
 // An IAM is who there is, what they may do, and which tokens are theirs. It is safe
@@ -22,17 +25,23 @@ type IAM struct {
 	refreshes map[string]string   // refresh tokens of users
 	workloads map[string]workload // tokens of another cloud or cluster
 	tokens    map[string]token
+	pools     map[string]PoolProvider // by resource name
+	issuers   idp.Issuers
+	google    *idp.Keys // of ID tokens
 }
 
 // NewIAM returns an IAM without anybody.
 func NewIAM() *IAM {
 	return &IAM{accounts: map[string]*account{}, keys: map[string]string{}, refreshes: map[string]string{},
-		workloads: map[string]workload{}, tokens: map[string]token{}}
+		workloads: map[string]workload{}, tokens: map[string]token{},
+		pools: map[string]PoolProvider{}, google: idp.NewKeys(Issuer)}
 }
 
 type account struct {
 	allow []string // patterns of permissions
 	trust []string // who may get tokens of it
+	sets  []string // of a federated principal: the sets that it is in
+	id    string   // the number of a service account
 }
 
 type token struct {
@@ -62,7 +71,7 @@ func (i *IAM) Allow(name string, permissions ...string) {
 		permissions = []string{"*"}
 	}
 	if i.accounts[name] == nil {
-		i.accounts[name] = &account{}
+		i.accounts[name] = &account{id: fmt.Sprint(100000000000000000 + len(i.accounts))}
 	}
 	i.accounts[name].allow = permissions
 }
@@ -136,8 +145,8 @@ func (i *IAM) may(who, permission string) bool {
 func (i *IAM) trusts(email, by string) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	a := i.accounts[email]
-	return a != nil && slices.Contains(a.trust, by)
+	a, who := i.accounts[email], i.accounts[by]
+	return a != nil && (slices.Contains(a.trust, by) || who != nil && slices.ContainsFunc(who.sets, func(set string) bool { return slices.Contains(a.trust, set) }))
 }
 
 func (i *IAM) exists(email string) bool {

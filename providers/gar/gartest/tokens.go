@@ -88,6 +88,14 @@ func decode(part string, into any) bool {
 // serveExchange is the Security Token Service (RFC 8693).
 func (s *Server) serveExchange(w http.ResponseWriter, r *http.Request) {
 	s.called("Exchange")
+	if f := s.fault("Exchange"); f != nil {
+		f.send(w)
+		return
+	}
+	if s.iam.hasPools() {
+		s.serveFederation(w, r)
+		return
+	}
 	s.iam.mu.Lock()
 	have, ok := s.iam.workloads[r.PostFormValue("subject_token")]
 	s.iam.mu.Unlock()
@@ -125,19 +133,26 @@ func (s *Server) serveImpersonation(w http.ResponseWriter, r *http.Request, emai
 		(&Fault{Code: 400, Status: "INVALID_ARGUMENT", Message: err.Error()}).send(w)
 		return
 	}
-	for _, next := range append(in.Delegates, email) {
-		next = next[strings.LastIndex(next, "/")+1:]
-		if !s.iam.trusts(next, by) {
-			const permission = "iam.serviceAccounts.getAccessToken"
-			(&Fault{Code: 403, Status: "PERMISSION_DENIED", Reason: "IAM_PERMISSION_DENIED",
-				Message:  "Permission '" + permission + "' denied on resource (or it may not exist).",
-				Metadata: map[string]string{"permission": permission}}).send(w)
-			return
-		}
-		by = next
+	if !s.actsAs(w, by, append(in.Delegates, email), "iam.serviceAccounts.getAccessToken") {
+		return
 	}
 	t, _, expires := s.issue(email)
 	sendJSON(w, http.StatusOK, map[string]any{"accessToken": t, "expireTime": expires.UTC().Format(time.RFC3339)})
+}
+
+// actsAs reports whether by may act as the last of a chain, and refuses otherwise.
+func (s *Server) actsAs(w http.ResponseWriter, by string, chain []string, permission string) bool {
+	for _, next := range chain {
+		next = next[strings.LastIndex(next, "/")+1:]
+		if !s.iam.trusts(next, by) {
+			(&Fault{Code: 403, Status: "PERMISSION_DENIED", Reason: "IAM_PERMISSION_DENIED",
+				Message:  "Permission '" + permission + "' denied on resource (or it may not exist).",
+				Metadata: map[string]string{"permission": permission}}).send(w)
+			return false
+		}
+		by = next
+	}
+	return true
 }
 
 // serveMetadata is the instance's metadata service.
@@ -162,6 +177,9 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not found", http.StatusNotFound)
 	case what == "email":
 		_, _ = w.Write([]byte(email))
+	case what == "identity":
+		s.called("Identity")
+		_, _ = w.Write([]byte(s.iam.idToken(email, r.URL.Query().Get("audience"), s.now())))
 	case what == "token":
 		s.called("Metadata")
 		t, seconds, _ := s.issue(email)

@@ -18,62 +18,24 @@ const opMake = "make repository"
 // Ensure makes repo with the settings of Options.Create, if it is not there. One
 // that is there stays as it is, unless Create.Enforce; that somebody else made it
 // at the same time is fine. Whoever may not look leaves it to the push to say what
-// is missing. It asks once for each repository.
+// is missing. It asks once for each repository, and again if a push is told that it
+// is not there.
 func (r *Registry) Ensure(ctx context.Context, repo string) error {
 	c := r.opts.Create
 	if (c.Never || c.Template) && !c.Enforce || r.plain(ctx) {
 		return context.Cause(ctx)
 	}
-	for {
-		turn, mine := r.turn(repo)
-		if turn == nil {
-			return nil
-		}
-		if mine {
-			err := r.ensure(ctx, repo)
-			r.made(repo, turn, err)
-			return err
-		}
-		select {
-		case <-turn:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// turn is nil if repo is known to be as it should. Otherwise one caller has to
-// ensure it, and the others wait for the channel to close.
-func (r *Registry) turn(repo string) (turn chan struct{}, mine bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.known[repo] {
-		return nil, false
-	}
-	if turn = r.making[repo]; turn != nil {
-		return turn, false
-	}
-	turn = make(chan struct{})
-	r.making[repo] = turn
-	return turn, true
-}
-
-func (r *Registry) made(repo string, turn chan struct{}, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.making, repo)
-	r.known[repo] = err == nil
-	close(turn)
+	return r.ensured.Do(ctx, repo, func(ctx context.Context) error { return r.ensure(ctx, repo) })
 }
 
 // there notes that repo was listed: it need not be made.
 func (r *Registry) there(repo string) {
-	if r.opts.Create.Enforce {
-		return
-	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.known[repo] = !r.unfinished[repo]
+	unfinished := r.unfinished[repo]
+	r.mu.Unlock()
+	if !unfinished && !r.opts.Create.Enforce {
+		r.ensured.Note(repo)
+	}
 }
 
 func (r *Registry) ensure(ctx context.Context, repo string) error {

@@ -2,6 +2,7 @@ package ecr
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/ecr/ecrtest"
+	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
 )
 
@@ -117,6 +119,72 @@ func TestTwoReplicas(t *testing.T) {
 	g.Wait()
 	if got := s.Repositories(); !slices.Equal(got, []string{"a1", "a2", "a3"}) {
 		t.Errorf("repositories %v", got)
+	}
+}
+
+// TestDeletedMeanwhile: a repository that somebody deletes is made anew by the next
+// push, once however many there are.
+func TestDeletedMeanwhile(t *testing.T) {
+	s := ecrtest.New(t, ecrtest.Options{})
+	signedIn(t, s.IAM().User("sync"))
+	r := open(t, s, func(o *Options) { o.Create = settings })
+	if err := r.Ensure(t.Context(), "team/app"); err != nil {
+		t.Fatal(err)
+	}
+	s.Drop("team/app")
+	s.ResetCalls()
+	var g sync.WaitGroup
+	for i := range 8 {
+		g.Go(func() {
+			b := content.Layer(fmt.Sprint(i), 1000)
+			if _, err := r.Put(t.Context(), "team/app", b.Descriptor, b.Content, providers.UploadOptions{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	g.Wait()
+	if calls := s.Calls(); calls["CreateRepository"] != 1 || calls["DescribeRepositories"] != 1 {
+		t.Errorf("calls %v", calls)
+	}
+	if got := s.Settings("team/app"); !reflect.DeepEqual(got, wanted) {
+		t.Errorf("made anew with %+v", got)
+	}
+	s.Drop("team/app") // within a minute: the push tells
+	m := content.Image("x", nil)
+	if _, err := r.PutManifest(t.Context(), "team/app", "v1", m.Manifest, providers.PutOptions{}); providers.KindOf(err) != providers.NotFound {
+		t.Errorf("deleted twice in a row: %v", err)
+	}
+}
+
+// TestDenied: a host that denies a repository which its API shows is asked twice a
+// push at most, and its API once.
+func TestDenied(t *testing.T) {
+	for name, tt := range map[string]struct {
+		create           Create
+		pushes, describe int64
+	}{"made": {Create{}, 2, 1}, "never": {Create{Never: true}, 1, 0}, "by template": {Create{Template: true}, 1, 0}} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, ecrtest.Options{})
+			signedIn(t, s.IAM().User("sync"))
+			r := open(t, s, func(o *Options) { o.Create = tt.create })
+			if err := r.Ensure(t.Context(), "team/app"); err != nil {
+				t.Fatal(err)
+			}
+			s.ResetCalls()
+			s.ResetCounts()
+			s.Next(100, registrytest.UploadPost, registrytest.Fault{Status: 404, Code: "NAME_UNKNOWN", Message: "no such repository"})
+			const n = 5
+			for i := range n {
+				b := content.Layer(fmt.Sprint(i), 1000)
+				_, err := r.Put(t.Context(), "team/app", b.Descriptor, b.Content, providers.UploadOptions{})
+				if providers.KindOf(err) != providers.NotFound {
+					t.Errorf("%v", err)
+				}
+			}
+			if got := s.Counts().Requests[registrytest.UploadPost]; got != n*tt.pushes || s.Calls()["DescribeRepositories"] != tt.describe {
+				t.Errorf("%d pushes were tried %d times; %v", n, got, s.Calls())
+			}
+		})
 	}
 }
 

@@ -75,13 +75,12 @@ type Registry struct {
 	session  session
 	mounting once[providers.Tri]
 	caller   once[providers.Identity]
+	ensured  oci.Ensured // repositories that are as they should be
 
 	mu         sync.Mutex
-	known      map[string]bool // repositories that are there, and as they should be
 	unfinished map[string]bool // that we made, and that lack a policy still
 	alone      time.Time       // until when the API is known not to be ours to use
 	oldFilter  bool            // the service does not know of archived images
-	making     map[string]chan struct{}
 }
 
 var _ providers.Registry = (*Registry)(nil)
@@ -94,7 +93,7 @@ func New(o Options) (*Registry, error) {
 			Hint: "write the host as <account>.dkr.ecr.<region>.amazonaws.com, or name its region in auth.aws.region", Err: err}
 	}
 	r := &Registry{opts: o, host: h, given: o.OCI.Authenticator != nil || o.OCI.Keychain != nil,
-		log: o.OCI.Logger, known: map[string]bool{}, unfinished: map[string]bool{}, making: map[string]chan struct{}{}}
+		log: o.OCI.Logger, unfinished: map[string]bool{}}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -107,6 +106,12 @@ func New(o Options) (*Registry, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// Close closes idle connections and waits for what nobody waits for.
+func (r *Registry) Close() error {
+	r.ensured.Wait()
+	return r.Registry.Close()
 }
 
 // where finds the registry by its name, or by the region that is given.

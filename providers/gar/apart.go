@@ -62,7 +62,7 @@ func (r *Registry) look(ctx context.Context, at place) (there, known bool) {
 	defer r.mu.Unlock()
 	r.seen[at.key()] = sighting{err == nil, time.Now().Add(seenFor)}
 	if err != nil {
-		delete(r.known, at.key()) // somebody deleted it: Ensure makes it again
+		r.ensured.Forget(at.key()) // somebody deleted it: Ensure makes it again
 	}
 	return err == nil, true
 }
@@ -87,12 +87,6 @@ func (r *Registry) Manifest(ctx context.Context, repo, ref string) (providers.Ma
 	return m, r.apart(ctx, repo, err)
 }
 
-// PutManifest is [providers.Registry]'s.
-func (r *Registry) PutManifest(ctx context.Context, repo, ref string, m providers.Manifest, opts providers.PutOptions) (providers.Receipt, error) {
-	receipt, err := r.Registry.PutManifest(ctx, repo, ref, m, opts)
-	return receipt, r.apart(ctx, repo, err)
-}
-
 // Referrers is [providers.Registry]'s.
 func (r *Registry) Referrers(ctx context.Context, repo string, subject v1.Hash) ([]v1.Descriptor, error) {
 	list, err := r.Registry.Referrers(ctx, repo, subject)
@@ -109,18 +103,6 @@ func (r *Registry) Stat(ctx context.Context, repo string, blob v1.Hash) (int64, 
 func (r *Registry) Open(ctx context.Context, repo string, desc v1.Descriptor, offset int64) (io.ReadCloser, error) {
 	body, err := r.Registry.Open(ctx, repo, desc, offset)
 	return body, r.apart(ctx, repo, err)
-}
-
-// Mount is [providers.Registry]'s.
-func (r *Registry) Mount(ctx context.Context, repo, from string, blob v1.Hash) (bool, *providers.Session, error) {
-	mounted, s, err := r.Registry.Mount(ctx, repo, from, blob)
-	return mounted, s, r.apart(ctx, repo, err)
-}
-
-// Put is [providers.Registry]'s.
-func (r *Registry) Put(ctx context.Context, repo string, desc v1.Descriptor, body io.ReaderAt, opts providers.UploadOptions) (*providers.Session, error) {
-	s, err := r.Registry.Put(ctx, repo, desc, body, opts)
-	return s, r.apart(ctx, repo, err)
 }
 
 // TryPush is [providers.Registry]'s.

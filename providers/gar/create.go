@@ -24,7 +24,8 @@ const (
 // Options.Create, if it is not there; images are made by pushes. One that is there
 // stays as it is, unless Create.Enforce, and has to be one that takes pushes; that
 // somebody else made it at the same time is fine. Whoever may not look leaves it to
-// the push to say what is missing. It asks once for each repository.
+// the push to say what is missing. It asks once for each repository, and again if a
+// push is told that it is not there.
 func (r *Registry) Ensure(ctx context.Context, repo string) error {
 	at := r.host.place(repo)
 	if at.image == "" {
@@ -33,47 +34,13 @@ func (r *Registry) Ensure(ctx context.Context, repo string) error {
 	if r.plain(ctx) {
 		return context.Cause(ctx)
 	}
-	for {
-		turn, mine := r.turn(at.key())
-		if turn == nil {
-			return nil
-		}
-		if mine {
-			err := r.ensure(ctx, at, repo)
-			r.made(at.key(), turn, err)
-			return err
-		}
-		select {
-		case <-turn:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// turn is nil if a repository is known to be as it should. Otherwise one caller has
-// to ensure it, and the others wait for the channel to close.
-func (r *Registry) turn(key string) (turn chan struct{}, mine bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.known[key] {
-		return nil, false
-	}
-	if turn = r.making[key]; turn != nil {
-		return turn, false
-	}
-	turn = make(chan struct{})
-	r.making[key] = turn
-	return turn, true
-}
-
-func (r *Registry) made(key string, turn chan struct{}, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.making, key)
-	delete(r.seen, key)
-	r.known[key] = err == nil
-	close(turn)
+	return r.ensured.Do(ctx, at.key(), func(ctx context.Context) error {
+		err := r.ensure(ctx, at, repo)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.seen, at.key())
+		return err
+	})
 }
 
 // get asks for a repository.

@@ -110,6 +110,37 @@ func TestMadeAgain(t *testing.T) {
 	}
 }
 
+// TestDeletedMeanwhile: the pushes themselves have it made anew, once.
+func TestDeletedMeanwhile(t *testing.T) {
+	for _, never := range []bool{false, true} {
+		s := gartest.New(t, gartest.Options{})
+		signedIn(t, s, s.IAM().Account("sync"))
+		if err := open(t, s).Ensure(t.Context(), app); err != nil {
+			t.Fatal(err)
+		}
+		r := open(t, s, func(o *Options) { o.Create.Never = never })
+		if err := r.Ensure(t.Context(), app); err != nil {
+			t.Fatal(err)
+		}
+		cleanUp(t, r, r.host.place(app))
+		s.ResetCalls()
+		var g sync.WaitGroup
+		for i := range 8 {
+			g.Go(func() {
+				b := content.Layer(fmt.Sprint(i), 1000)
+				_, err := r.Put(t.Context(), app, b.Descriptor, b.Content, providers.UploadOptions{})
+				if never != (providers.KindOf(err) == providers.NotFound) || !never && err != nil {
+					t.Errorf("never %v: %v", never, err)
+				}
+			})
+		}
+		g.Wait()
+		if made := s.Calls()["CreateRepository"]; made != map[bool]int64{false: 1}[never] {
+			t.Errorf("never %v: made %d times", never, made)
+		}
+	}
+}
+
 // TestEnsureLeavesAlone: a repository that is there stays as it is, unless enforced;
 // then only what differs is set, and what the policy does not state stays.
 func TestEnsureLeavesAlone(t *testing.T) {

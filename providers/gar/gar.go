@@ -71,11 +71,10 @@ type Registry struct {
 	web     http.RoundTripper // to Google's API
 	source  *source
 	tokens  tokens
+	ensured oci.Ensured // repositories, by project/repository, that are as they should be
 
-	mu     sync.Mutex
-	known  map[string]bool // repositories, by project/repository, that are there and as they should be
-	making map[string]chan struct{}
-	seen   map[string]sighting
+	mu   sync.Mutex
+	seen map[string]sighting
 }
 
 var _ providers.Registry = (*Registry)(nil)
@@ -94,7 +93,7 @@ func New(o Options) (*Registry, error) {
 		return wrong(err, "mend create.gar.cleanupPolicies; it is what gcloud artifacts repositories set-cleanup-policies takes")
 	}
 	r := &Registry{opts: o, host: h, cleanup: cleanup, given: o.OCI.Authenticator != nil || o.OCI.Keychain != nil,
-		log: o.OCI.Logger, tokens: newTokens(), known: map[string]bool{}, making: map[string]chan struct{}{}, seen: map[string]sighting{}}
+		log: o.OCI.Logger, tokens: newTokens(), seen: map[string]sighting{}}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -117,8 +116,9 @@ func New(o Options) (*Registry, error) {
 	return r, nil
 }
 
-// Close ends idle connections.
+// Close ends idle connections and waits for what nobody waits for.
 func (r *Registry) Close() error {
+	r.ensured.Wait()
 	err := r.Registry.Close()
 	for _, t := range []http.RoundTripper{r.web, r.source.metadata} {
 		if c, ok := t.(interface{ CloseIdleConnections() }); ok {

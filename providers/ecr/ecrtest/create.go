@@ -106,8 +106,13 @@ func (c *call) deleteRepository() (any, *fail) {
 	}
 	view := c.s.view(in.RepositoryName)
 	c.s.Drop(in.RepositoryName)
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	delete(c.s.repos, in.RepositoryName)
 	return map[string]repositoryView{"repository": view}, nil
+}
+
+// Drop takes a repository away with its images and settings.
+func (s *Server) Drop(repo string) bool {
+	s.mu.Lock()
+	delete(s.repos, repo)
+	s.mu.Unlock()
+	return s.Server.Drop(repo)
 }

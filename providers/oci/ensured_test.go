@@ -1,0 +1,78 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Those who wait for a repository that cannot be made fail with the one who tried.
+func TestEnsuredOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var e Ensured
+		var tried atomic.Int64
+		failed := errors.New("no")
+		ensure := func(context.Context) error {
+			time.Sleep(time.Second)
+			if tried.Add(1) == 1 {
+				return failed
+			}
+			return nil
+		}
+		for _, want := range []error{failed, nil, nil} {
+			var all sync.WaitGroup
+			for range 10 {
+				all.Go(func() {
+					if err := e.Do(t.Context(), "app", ensure); err != want {
+						t.Errorf("%v, want %v", err, want)
+					}
+				})
+			}
+			all.Wait()
+		}
+		if tried.Load() != 2 {
+			t.Errorf("tried %d times, want 2", tried.Load())
+		}
+		e.Wait()
+	})
+}
+
+// A push is done once more where the repository was there before, and what is denied
+// again and again is looked for once a minute.
+func TestEnsuredPush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var e Ensured
+		gone := errors.New("gone")
+		pushes, ensures := 0, 0
+		push := func() {
+			t.Helper()
+			err := e.Push("app", func() error { pushes++; return gone }, func(err error) bool { return err == gone }, func() error {
+				return e.Do(t.Context(), "app", func(context.Context) error { ensures++; return nil })
+			})
+			if err != gone {
+				t.Errorf("got %v", err)
+			}
+		}
+		want := func(p, n int) {
+			t.Helper()
+			if pushes != p || ensures != n {
+				t.Errorf("%d pushes and %d looks, want %d and %d", pushes, ensures, p, n)
+			}
+		}
+		push() // nobody knows of it
+		want(1, 0)
+		e.Note("app")
+		push()
+		want(3, 1)
+		push()
+		want(5, 1)
+		time.Sleep(forgetEvery)
+		push()
+		want(7, 2)
+		e.Wait()
+	})
+}

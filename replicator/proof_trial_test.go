@@ -36,6 +36,9 @@ var regressions = []uint64{
 	2135, // a repository is lost, and what referred to an old image of it comes back alone (TestNoReferrersOfWhatIsLost)
 	2913, // a check looks no further at an image that lacks a fallback index (TestCheckFindsAllAtOnce)
 	3189, // the same with an image of which state is that of another world
+	2784, // one answer without OCI-Subject is believed for a week (TestOneOddAnswerTeachesNothing)
+	2890, // both of these
+	3141, // the same
 }
 
 // TestSchedules runs random schedules: four repositories, two targets, three

@@ -1,12 +1,10 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -14,16 +12,6 @@ import (
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/replicator/plan"
 )
-
-// An entry is a referrer as a fallback index lists it (OCI distribution-spec
-// v1.1, "Referrers Tag Schema"): with its artifact type and annotations.
-type entry struct {
-	MediaType    types.MediaType   `json:"mediaType"`
-	Digest       v1.Hash           `json:"digest"`
-	Size         int64             `json:"size"`
-	ArtifactType string            `json:"artifactType,omitempty"`
-	Annotations  map[string]string `json:"annotations,omitempty"`
-}
 
 // fallbacks are the entries to merge, by subject, in order.
 type fallbacks struct {
@@ -97,51 +85,111 @@ func (w *work) merge(ctx context.Context, subject v1.Hash, add []entry) error {
 
 const merges = 5 // tries against others who write the same index
 
+// A merging is what is known while entries are added to a fallback index.
+type merging struct {
+	subject v1.Hash
+	tag     string
+	add     []entry
+	dead    map[v1.Hash]bool // entries of the index that the source lacks too; nil until looked for
+	refused v1.Hash          // the index that was last refused to be replaced
+	times   int              // in a row
+}
+
 // mergeLocked reads, adds, writes if nobody wrote meanwhile (as far as the host
 // can tell), and reads back: another writer may have been faster. An entry that the
 // target lacks, and refuses the index for, is brought, or left out if the source
 // lacks it too.
 func (w *work) mergeLocked(ctx context.Context, subject v1.Hash, add []entry) error {
-	tag := providers.FallbackTag(subject)
 	if keeps, err := w.keepsFallback(ctx, add[0].Digest); err != nil || !keeps {
 		return err
 	}
-	var dead map[v1.Hash]bool
+	m := &merging{subject: subject, tag: providers.FallbackTag(subject), add: add}
 	for range merges {
-		index, was, err := w.fallback(ctx, tag)
-		if err != nil {
-			return err
-		}
-		missing := index.lacks(add)
-		if len(missing) == 0 {
-			return nil
-		}
-		m, err := index.without(dead).with(missing)
-		if err == nil && len(m.Raw) > providers.MaxManifest {
-			err = w.badFallback(tag, fmt.Errorf("with %d more entries it is larger than the %d bytes that registries take", len(missing), providers.MaxManifest),
-				"delete old referrers of this image at the target, and their entries in this index")
-		}
-		if err != nil {
-			return err
-		}
-		_, err = w.to.reg.PutManifest(ctx, w.to.repo, tag, m, providers.PutOptions{IfMatch: was, IfAbsent: was.Hex == ""})
-		switch {
-		case err == nil:
-			w.manifests.Add(1)
-		case providers.KindOf(err) == providers.Incomplete && dead == nil:
-			if dead, err = w.healListed(ctx, tag, index, add); err != nil {
-				return err
-			}
-		case providers.KindOf(err) != providers.Conflict:
+		if done, err := w.mergeOnce(ctx, m); done || err != nil {
 			return err
 		}
 	}
-	index, _, err := w.fallback(ctx, tag)
+	index, _, err := w.fallback(ctx, m.tag)
 	if err != nil || len(index.lacks(add)) == 0 {
 		return err
 	}
-	return &providers.Error{Kind: providers.Conflict, Op: "merge referrers", Ref: w.target().String() + ":" + tag,
+	return &providers.Error{Kind: providers.Conflict, Op: "merge referrers", Ref: w.target().String() + ":" + m.tag,
 		Hint: "something else keeps writing this tag; the next pass tries again", Err: errors.New("another writer was faster each time")}
+}
+
+// mergeOnce reads the index and writes it with what it lacks. Done is true if it
+// lacks nothing.
+func (w *work) mergeOnce(ctx context.Context, m *merging) (done bool, err error) {
+	index, was, err := w.fallback(ctx, m.tag)
+	if err != nil {
+		return false, err
+	}
+	missing := index.lacks(m.add)
+	if len(missing) == 0 {
+		return true, nil
+	}
+	if m.fixed(was) {
+		return true, w.fixedIndex(ctx, m, missing)
+	}
+	list, err := index.without(m.dead).with(missing)
+	if err == nil && len(list.Raw) > providers.MaxManifest {
+		err = w.badFallback(m.tag, fmt.Errorf("with %d more entries it is larger than the %d bytes that registries take", len(missing), providers.MaxManifest),
+			"delete old referrers of this image at the target, and their entries in this index")
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = w.to.reg.PutManifest(ctx, w.to.repo, m.tag, list, providers.PutOptions{IfMatch: was, IfAbsent: was.Hex == ""})
+	switch {
+	case err == nil:
+		w.manifests.Add(1)
+	case providers.KindOf(err) == providers.Incomplete && m.dead == nil:
+		m.dead, err = w.healListed(ctx, m.tag, index, m.add)
+		return false, err
+	case providers.KindOf(err) == providers.Conflict:
+		m.conflict(was)
+	default:
+		return false, err
+	}
+	return false, nil
+}
+
+// conflict notes that the index was refused to be replaced.
+func (m *merging) conflict(was v1.Hash) {
+	if was != m.refused {
+		m.refused, m.times = was, 0
+	}
+	m.times++
+}
+
+// fixed reports whether the index was refused to be replaced again and again, and
+// nobody else did it: its tag does not move.
+func (m *merging) fixed(was v1.Hash) bool {
+	return was.Hex != "" && was == m.refused && m.times > 1
+}
+
+// fixedIndex is the end of a merge into an index whose tag does not move: that is
+// no harm where the target lists all by its referrers API. Otherwise it is told
+// when all else is done: an image is no worse for what clients cannot find.
+func (w *work) fixedIndex(ctx context.Context, m *merging, missing []entry) error {
+	list, err := w.to.reg.Referrers(ctx, w.to.repo, m.subject)
+	if kind := providers.KindOf(err); err != nil && kind != providers.Unsupported && kind != providers.NotFound {
+		return err
+	}
+	listed := index{has: map[v1.Hash]bool{}}
+	for _, d := range list {
+		listed.has[d.Digest] = true
+	}
+	if missing = listed.lacks(missing); len(missing) == 0 {
+		w.to.host.tell(ctx, w.t, providers.CapReferrers, true)
+		return nil
+	}
+	if w.unlisted == nil {
+		w.unlisted = onSide(Target, &providers.Error{Kind: providers.Conflict, Op: "merge referrers", Ref: w.target().String() + ":" + m.tag,
+			Hint: "let tags that begin with sha256- move at the target, or delete this one there; then run transship check, and sync",
+			Err:  fmt.Errorf("the tag is immutable or locked: of what is brought, clients cannot find %d referrers", len(missing))})
+	}
+	return nil
 }
 
 // keepsFallback reports whether the host keeps what is put under a fallback tag.
@@ -202,15 +250,6 @@ func (w *work) healEntry(ctx context.Context, d v1.Descriptor) (brought bool, er
 	return true, w.healChild(ctx, plan.Node{Descriptor: d})
 }
 
-// An index is a fallback index. Entries and fields that we do not know are kept
-// as they are.
-type index struct {
-	fields  map[string]json.RawMessage
-	entries []json.RawMessage
-	listed  []v1.Descriptor // by the entries
-	has     map[v1.Hash]bool
-}
-
 // fallback reads the index under tag and its digest; one that does not exist is empty.
 func (w *work) fallback(ctx context.Context, tag string) (index, v1.Hash, error) {
 	empty := index{has: map[v1.Hash]bool{}, fields: map[string]json.RawMessage{
@@ -237,70 +276,4 @@ func (w *work) fallback(ctx context.Context, tag string) (index, v1.Hash, error)
 // left as it is.
 func (w *work) badFallback(tag string, err error, hint string) error {
 	return &providers.Error{Kind: providers.Invalid, Op: "merge referrers", Ref: w.target().String() + ":" + tag, Hint: hint, Err: err}
-}
-
-func parseIndex(m providers.Manifest) (index, error) {
-	c, err := providers.Parse(m)
-	if err != nil {
-		return index{}, err
-	}
-	ix := index{has: map[v1.Hash]bool{}, listed: c.Children}
-	for _, d := range c.Children {
-		ix.has[d.Digest] = true
-	}
-	if err := json.Unmarshal(m.Raw, &ix.fields); err != nil {
-		return ix, err
-	}
-	if raw := ix.fields["manifests"]; raw != nil {
-		err = json.Unmarshal(raw, &ix.entries)
-	}
-	return ix, err
-}
-
-func (ix index) lacks(add []entry) []entry {
-	return slices.DeleteFunc(slices.Clone(add), func(e entry) bool { return ix.has[e.Digest] })
-}
-
-// without leaves some entries out.
-func (ix index) without(dead map[v1.Hash]bool) index {
-	if len(dead) == 0 || len(ix.entries) != len(ix.listed) {
-		return ix
-	}
-	all := ix.entries
-	ix.entries = nil
-	for i, raw := range all {
-		if !dead[ix.listed[i].Digest] {
-			ix.entries = append(ix.entries, raw)
-		}
-	}
-	return ix
-}
-
-func (ix index) with(add []entry) (providers.Manifest, error) {
-	all := slices.Clone(ix.entries)
-	for _, e := range add {
-		raw, err := encode(e)
-		if err != nil {
-			return providers.Manifest{}, err
-		}
-		all = append(all, raw)
-	}
-	list, err := encode(all)
-	if err != nil {
-		return providers.Manifest{}, err
-	}
-	ix.fields["manifests"] = list
-	raw, err := encode(ix.fields)
-	digest, _, hashErr := v1.SHA256(bytes.NewReader(raw))
-	return providers.Manifest{MediaType: types.OCIImageIndex, Digest: digest, Raw: raw}, errors.Join(err, hashErr)
-}
-
-// encode is json.Marshal without escapes for HTML, so that what others wrote stays
-// as it is, and without a last newline.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(v)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }

@@ -1,11 +1,18 @@
 package transfer
 
 import (
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/replicator/plan"
+	"github.com/transship/transship/state"
 )
 
 // A fallback index at the target lists what is not there any more, and the target
@@ -56,5 +63,93 @@ func TestListedReferrerIsBrought(t *testing.T) {
 	w.verify(plans)
 	if _, ok := w.targets[0].Resolve("app", sbom.Digest.String()); !ok {
 		t.Error("the referrer is not there")
+	}
+}
+
+// One PUT of a referrer is answered 201, without OCI-Subject, and stored nothing: the
+// target is not taken for one without a referrers API by that. A fallback index of
+// what it lists by itself could not be added to where tags do not move.
+func TestOneOddAnswerTeachesNothing(t *testing.T) {
+	for nth, name := range []string{"the first", "the second", "the third"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 1, func(w *world) {
+				w.targets[0].Set(func(q *registrytest.Quirks) { q.Immutable = registrytest.ImmutableGAR })
+			})
+			var corpus content.Corpus
+			odd := map[string]bool{}
+			for _, name := range []string{"a", "b"} {
+				subject := simple(name, 500)
+				for _, kind := range []string{"sbom", "sig", "att"} {
+					content.Refer(subject, "application/x."+kind, name)
+				}
+				corpus = append(corpus, content.Entry{Repo: "app", Manifest: subject, Tags: []string{name}})
+				odd["/v2/app/manifests/"+subject.Referrers[nth].Digest.String()] = name == "a"
+			}
+			w.targets[0].Before(func(r *http.Request, class registrytest.Class) *registrytest.Fault {
+				if class != registrytest.ManifestPut || !odd[r.URL.Path] {
+					return nil
+				}
+				odd[r.URL.Path] = false
+				return &registrytest.Fault{Pretend: true}
+			})
+			plans := w.load(corpus)
+			for _, p := range plans {
+				w.mustAll(w.run([]plan.Plan{p}))
+			}
+			w.verify(plans)
+			for _, e := range corpus {
+				for _, r := range e.Manifest.Referrers {
+					if _, ok := w.targets[0].Resolve("app", r.Digest.String()); !ok {
+						t.Errorf("%s is not there", r.Digest)
+					}
+				}
+			}
+			if _, made := w.targets[0].Tags("app")[providers.FallbackTag(corpus[1].Manifest.Digest)]; made {
+				t.Error("a fallback index is made of what the target lists")
+			}
+			learned, err := w.store.Learned(t.Context(), w.targets[0].Host(), time.Time{})
+			if lists := learned[providers.CapReferrers]; err != nil || !lists {
+				t.Errorf("learned that the target lists referrers: %v, %v", lists, err)
+			}
+		})
+	}
+}
+
+// A target that is known to list referrers, and takes an index whatever it names,
+// says to have stored one and does not. That is seen, and nothing names what is not
+// there; the next run brings it.
+func TestReferrerThatIsNeverStored(t *testing.T) {
+	for _, api := range []providers.Tri{providers.Yes, providers.Maybe} {
+		w := newWorld(t, 1, func(w *world) {
+			w.targets[0].Set(func(q *registrytest.Quirks) { q.SparseIndex = true })
+			w.caps[nameOf(0)] = providers.Caps{Referrers: api}
+		})
+		subject := simple("app", 500)
+		sbom := content.Refer(subject, "application/x.sbom", "sbom")
+		plans := w.load(one("app", "v1", subject))
+		lying := true
+		w.targets[0].Before(func(r *http.Request, class registrytest.Class) *registrytest.Fault {
+			if class == registrytest.ManifestPut && lying && strings.HasSuffix(r.URL.Path, sbom.Digest.String()) {
+				return &registrytest.Fault{Pretend: true}
+			}
+			return nil
+		})
+		err := onlyErr(t, w.run(plans))
+		if sideOf(err) != Target || !strings.Contains(err.Error(), "is not there") || providers.HintOf(err) == "" {
+			t.Errorf("got %v, hint %q", err, providers.HintOf(err))
+		}
+		if n := w.targets[0].Counts().Of(registrytest.ManifestPut); n != lies || len(w.targets[0].Tags("app")) > 0 {
+			t.Errorf("%d manifests were put, and these tags: %v", n, w.targets[0].Tags("app"))
+		}
+		has, err := w.store.Has(t.Context(), state.Repo{Host: w.targets[0].Host(), Name: "app"}, []v1.Hash{sbom.Digest})
+		if err != nil || has[sbom.Digest] {
+			t.Errorf("state believes in what is not there: %v", err)
+		}
+		lying = false
+		w.mustAll(w.run(plans))
+		w.verify(plans)
+		if _, ok := w.targets[0].Resolve("app", sbom.Digest.String()); !ok {
+			t.Error("the referrer is not brought by the next run")
+		}
 	}
 }

@@ -228,6 +228,38 @@ func TestForeignWriterNeverStops(t *testing.T) {
 	s.holds(0, subject, true)
 }
 
+// A fallback index whose tag does not move stays as it is. Its image arrives all the
+// same, and it is told what clients cannot find there; where they can, by the
+// referrers API that the target was thought to lack, all is well.
+func TestFallbackIndexThatDoesNotMove(t *testing.T) {
+	for _, style := range []registrytest.Immutable{registrytest.ImmutableECR, registrytest.ImmutableACR, registrytest.ImmutableQuay, registrytest.ImmutableHarbor, registrytest.ImmutableGAR} {
+		for _, api := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, referrers API %v", style, api), func(t *testing.T) {
+				w := newWorld(t, 1, func(w *world) {
+					w.targets[0].Set(func(q *registrytest.Quirks) { q.NoReferrers, q.Immutable = !api, style })
+				})
+				plans, subject := signed(w, "app")
+				for i := range plans[0].Images[0].Referrers {
+					plans[0].Images[0].Referrers[i].Fallback = true
+				}
+				s := newStranger(w, "app", subject.Digest)
+				s.add(nil)
+				results := w.run(plans)
+				w.verify(plans)
+				if api {
+					w.mustAll(results)
+				} else if err := onlyErr(t, results); providers.KindOf(err) != providers.Conflict || sideOf(err) != Target ||
+					!strings.Contains(err.Error(), "find 2 referrers") || !strings.Contains(providers.HintOf(err), "sha256-") {
+					t.Errorf("got %v, hint %q", err, providers.HintOf(err))
+				}
+				if s.writes > 2 || !slices.Equal(s.listed(), s.entries) {
+					t.Errorf("%d writes; the index lists %v, want theirs alone", s.writes, s.listed())
+				}
+			})
+		}
+	}
+}
+
 // What is under the tag and cannot be added to stays as it is.
 func TestFallbackTagThatIsTaken(t *testing.T) {
 	size := func(s *stranger) int {

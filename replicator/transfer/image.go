@@ -25,6 +25,8 @@ type work struct {
 	from providers.Registry // the image's source; nil until bring
 	tally
 
+	unlisted error // referrers are there that the target cannot be made to list
+
 	mine []v1.Hash // blobs that this work was the first to land at the host; guarded by host.mu
 
 	mu      sync.Mutex
@@ -52,7 +54,10 @@ func (w *work) bring(ctx context.Context) error {
 	if err := w.referrers(ctx); err != nil {
 		return err
 	}
-	return w.root(ctx)
+	if err := w.root(ctx); err != nil {
+		return err
+	}
+	return w.unlisted
 }
 
 // blobsOf lists what the image's manifests need, each digest once, large ones first.

@@ -3,6 +3,7 @@ package transfer
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -38,10 +39,10 @@ func (w *work) putDigest(ctx context.Context, n plan.Node) (listed bool, err err
 	return n.Subject.Hex == "" || !h.unlisting(w.t.opts.Now()), nil
 }
 
-// putNode puts n under ref, a tag or its digest. If the target misses something
-// that n names, what is believed to be there is looked at again, brought, and n
-// is put once more. Listed is false if n has a subject and the target did not
-// say that it will list it.
+const lies = 3 // times that a manifest is put which the target says to have stored, and has not
+
+// putNode puts n under ref, a tag or its digest, again if the target is seen not to
+// have stored it. Listed is false if n has a subject and the target will not list it.
 func (w *work) putNode(ctx context.Context, n plan.Node, ref string) (listed bool, err error) {
 	m, err := w.manifest(ctx, n)
 	if err == nil {
@@ -50,24 +51,44 @@ func (w *work) putNode(ctx context.Context, n plan.Node, ref string) (listed boo
 	if err != nil {
 		return false, err
 	}
+	for range lies {
+		receipt, err := w.putWhole(ctx, n, m, ref)
+		if err != nil {
+			return false, w.refusedType(ctx, m, err)
+		}
+		listed, stored, err := w.listed(ctx, n, receipt)
+		if err != nil {
+			return false, err
+		}
+		if stored {
+			w.arrived(n, ref)
+			return listed, nil
+		}
+		w.t.opts.Progress.Retry(w.plan.Target, "the target says to have stored a manifest, and has not")
+	}
+	return false, onSide(Target, &providers.Error{Kind: providers.Unknown, Op: "put manifest", Ref: w.target().String() + "@" + n.Digest.String(),
+		Hint: "look at the target's storage, or what stands in front of it; the next pass tries again",
+		Err:  errors.New("it was said to be stored, and is not there")})
+}
+
+// putWhole is putRef, again if the target misses something that n names: what is
+// believed to be there is looked at, and brought.
+func (w *work) putWhole(ctx context.Context, n plan.Node, m providers.Manifest, ref string) (providers.Receipt, error) {
 	receipt, err := w.putRef(ctx, ref, m)
+	if providers.KindOf(err) != providers.Incomplete {
+		return receipt, err
+	}
+	w.t.opts.Progress.Retry(w.plan.Target, "the target misses something that a manifest names")
+	for try, lacked := 0, true; lacked && try < heals && providers.KindOf(err) == providers.Incomplete; try++ {
+		if lacked, err = w.heal(ctx, n, m, try > 0); err != nil {
+			return receipt, err
+		}
+		receipt, err = w.putRef(ctx, ref, m)
+	}
 	if providers.KindOf(err) == providers.Incomplete {
-		w.t.opts.Progress.Retry(w.plan.Target, "the target misses something that a manifest names")
-		for try, lacked := 0, true; lacked && try < heals && providers.KindOf(err) == providers.Incomplete; try++ {
-			if lacked, err = w.heal(ctx, n, m, try > 0); err != nil {
-				return false, err
-			}
-			receipt, err = w.putRef(ctx, ref, m)
-		}
-		if providers.KindOf(err) == providers.Incomplete {
-			err = w.sparse(ctx, n, m, err)
-		}
+		err = w.sparse(ctx, n, m, err)
 	}
-	if err != nil {
-		return false, w.refusedType(ctx, m, err)
-	}
-	w.arrived(n, ref)
-	return w.listed(ctx, n, receipt)
+	return receipt, err
 }
 
 // putRef is one PUT. That the target has the very digest under a tag which cannot

@@ -23,6 +23,7 @@ type Adopted struct {
 // knows with that digest are left as they are. It returns what was recorded, by
 // target and tag; nothing is written at a registry.
 func (e *Engine) Adopt(ctx context.Context, job Job) ([]Adopted, error) {
+	job.Whole = true
 	read, err := e.survey.Read(ctx, job)
 	if err != nil {
 		return nil, fmt.Errorf("survey: %w", err)

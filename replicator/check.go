@@ -214,6 +214,12 @@ func (skeptic) Locate(context.Context, string, []v1.Hash, int) (map[v1.Hash][]st
 
 func (skeptic) Has(context.Context, state.Repo, []v1.Hash) (map[v1.Hash]bool, error) { return nil, nil }
 
+func (skeptic) Mark(context.Context, state.Repo, string) (state.Mark, error) {
+	return state.Mark{}, nil
+}
+
+func (skeptic) SetMark(context.Context, state.Repo, string, state.Mark) error { return nil }
+
 func (skeptic) SeeSource(context.Context, state.Repo, time.Time, []state.SourceTag) error { return nil }
 
 func (skeptic) ForgetSource(context.Context, state.Repo, []string) error { return nil }

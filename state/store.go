@@ -49,6 +49,20 @@ type TargetTag struct {
 	Restored   v1.Hash   // digest that was restored then
 }
 
+// The sides of a repository, which is read for other facts as a source than as a target.
+const (
+	Source = "source"
+	Target = "target"
+)
+
+// A Mark is how far the list of a repository is known: what was changed there before
+// is in state. Tags and Manifests are times of the host's own clock, and zero where
+// the list has to be read whole.
+type Mark struct {
+	Tags, Manifests time.Time
+	Swept           time.Time // when it was last read whole, by our clock
+}
+
 // A Present is content that a repository holds: a blob or a manifest.
 type Present struct {
 	Digest v1.Hash
@@ -122,6 +136,17 @@ type Facts interface {
 	Subjects(ctx context.Context, repo Repo, manifests []v1.Hash) (map[v1.Hash]v1.Hash, error)
 	// SetSubjects records them.
 	SetSubjects(ctx context.Context, repo Repo, subjects map[v1.Hash]v1.Hash) error
+	// Referring returns the untagged manifests of repo that were read before and
+	// have a subject, with it.
+	Referring(ctx context.Context, repo Repo) (map[v1.Hash]v1.Hash, error)
+	// ForgetSubjects drops manifests that left repo.
+	ForgetSubjects(ctx context.Context, repo Repo, manifests []v1.Hash) error
+
+	// Mark returns how far repo's list is known on a side, [Source] or [Target]; zero
+	// if that is not known.
+	Mark(ctx context.Context, repo Repo, side string) (Mark, error)
+	// SetMark records it.
+	SetMark(ctx context.Context, repo Repo, side string, m Mark) error
 
 	// Learned returns what trying has told of host, by capability name, as far as
 	// it was learned after since.

@@ -237,6 +237,8 @@ func (j *judge) current(w Want, known state.TargetTag, same bool) (now v1.Hash, 
 		return v1.Hash{}, true
 	case now.Hex != "":
 		return now, true
+	case t.Changes && known.Digest.Hex != "":
+		return known.Digest, true
 	case same && !j.verifyDue(w, known):
 		return known.Digest, true
 	}
@@ -253,7 +255,7 @@ func (j *judge) verifyDue(w Want, known state.TargetTag) bool {
 }
 
 func (j *judge) verified(w Want, known state.TargetTag) {
-	if j.verifyDue(w, known) {
+	if j.f.Target.Tags[w.Tag].Hex != "" && j.verifyDue(w, known) {
 		j.plan.Verified = append(j.plan.Verified, w.Tag)
 	}
 }

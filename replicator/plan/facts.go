@@ -64,6 +64,9 @@ type Target struct {
 	Caps   providers.Caps
 	Absent bool // the repository does not exist yet
 	Listed bool // Tags has every tag; otherwise a tag that it lacks may be there
+	// Changes says that Tags has what has changed since the list was last read whole:
+	// for all other tags that we put, what state says is so until it is read again.
+	Changes bool
 
 	// Tags is what the target says of its tags: the digest, or zero where only
 	// the name is known yet.

@@ -327,7 +327,7 @@ func (r *referring) tagAtTarget(e entry) (here, known, keep bool) {
 // that it was right, or, of an image that is complete, that the target holds it.
 func (r *referring) believed(e entry, ours state.TargetTag) (here, known, keep bool) {
 	t := &r.j.f.Target
-	if ours.Digest == e.Digest && !r.doubt && !r.tagDue(e, ours) {
+	if ours.Digest == e.Digest && !r.doubt && (t.Changes || !r.tagDue(e, ours)) {
 		return true, true, false
 	}
 	if _, failed := t.Failed[e.tag]; failed {

@@ -2,14 +2,12 @@ package survey
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/replicator/plan"
@@ -24,6 +22,7 @@ type source struct {
 	reg   providers.Registry
 	caps  providers.Caps
 	repo  state.Repo
+	roll  *roll
 	err   error // why it could not be read
 
 	known     map[string]state.SourceTag     // what state knows of its tags
@@ -32,6 +31,7 @@ type source struct {
 	untagged  []v1.Hash                      // manifests without a tag, of a bulk listing
 	referrers map[v1.Hash][]v1.Descriptor    // of a bulk listing, by subject
 	whole     bool                           // the listing was complete
+	unread    bool                           // some untagged manifest could not be read
 	verdicts  map[string]map[string]selected // by rule, by tag
 
 	words     words
@@ -92,36 +92,6 @@ func (s *source) read(ctx context.Context) error {
 	return s.choose(ctx)
 }
 
-// list fills rows. With hints it is read only for the tags that carry referrers.
-func (s *source) list(ctx context.Context) error {
-	hinted := s.hinted()
-	if hinted != nil && !s.wantsReferrers() {
-		s.hint(hinted)
-		return nil
-	}
-	var fresh []v1.Hash
-	for row, err := range s.reg.Rows(ctx, s.place.Repo) {
-		if err != nil {
-			return fmt.Errorf("source: %w", err)
-		}
-		if row.Digest.Hex != "" && s.manifestRow(row) {
-			fresh = append(fresh, row.Digest)
-		}
-		for _, tag := range row.Tags {
-			s.rows[tag] = tagRow{s.text(tag, row.Digest), types.MediaType(s.words.one(string(row.MediaType))), row.Pushed, row.Tagged, row.Archived}
-		}
-	}
-	s.whole = hinted == nil
-	s.names = sortedNames(s.rows)
-	if hinted != nil {
-		s.hint(hinted)
-	}
-	if s.caps.BulkDigests && s.wantsReferrers() {
-		return s.subjects(ctx, fresh)
-	}
-	return nil
-}
-
 // hinted returns the hinted tags, nil if the whole repository is to be read: a
 // rule that takes the newest cannot judge a tag alone.
 func (s *source) hinted() []string {
@@ -141,106 +111,11 @@ func (s *source) wantsReferrers() bool {
 	return slices.ContainsFunc(s.links, func(l Link) bool { return l.Rule.ReferrersOn() })
 }
 
-// manifestRow notes a manifest that has no tag, or that refers to another, with a
-// tag or without. It reports whether the manifest has to be read to know what it
-// refers to. What is in an archive refers to nothing that can be copied.
-func (s *source) manifestRow(row providers.Row) (unknown bool) {
-	tagged := len(row.Tags) > 0
-	if !tagged && !row.Archived {
-		s.untagged = append(s.untagged, row.Digest)
-	}
-	switch {
-	case row.Archived:
-	case row.Subject.Hex != "":
-		s.refers(row.Subject, v1.Descriptor{Digest: row.Digest, MediaType: row.MediaType, ArtifactType: row.ArtifactType})
-	default:
-		return !tagged && !s.caps.Subjects
-	}
-	return false
-}
-
 func (s *source) refers(subject v1.Hash, d v1.Descriptor) {
 	if s.referrers == nil {
 		s.referrers = map[v1.Hash][]v1.Descriptor{}
 	}
 	s.referrers[subject] = append(s.referrers[subject], d)
-}
-
-// subjects finds out what untagged manifests of a bulk listing refer to. Each is
-// read once in its life; one that cannot be read is looked at again next time.
-func (s *source) subjects(ctx context.Context, fresh []v1.Hash) error {
-	known, err := s.opts.State.Subjects(ctx, s.repo, fresh)
-	if err != nil {
-		return &stateError{err}
-	}
-	learned := map[v1.Hash]v1.Hash{}
-	var mu sync.Mutex
-	var g errgroup.Group
-	g.SetLimit(s.opts.Width)
-	for _, digest := range fresh {
-		if subject, told := known[digest]; told {
-			if subject.Hex != "" {
-				s.refers(subject, v1.Descriptor{Digest: digest})
-			}
-			continue
-		}
-		g.Go(func() error {
-			m, err := s.manifest(ctx, digest)
-			if err != nil {
-				return nil
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			learned[digest] = v1.Hash{}
-			if m.Subject != nil {
-				learned[digest] = m.Subject.Digest
-			}
-			return nil
-		})
-	}
-	_ = g.Wait() // its functions never fail
-	for _, digest := range fresh {
-		if subject := learned[digest]; subject.Hex != "" {
-			s.refers(subject, v1.Descriptor{Digest: digest})
-		}
-	}
-	if len(learned) == 0 {
-		return nil
-	}
-	if err := s.opts.State.SetSubjects(ctx, s.repo, learned); err != nil {
-		return &stateError{err}
-	}
-	return nil
-}
-
-// remember tells state what was seen of the tags, where that is news.
-func (s *source) remember(ctx context.Context) error {
-	if s.err != nil {
-		return nil
-	}
-	var news []state.SourceTag
-	for _, name := range sortedNames(s.seen) {
-		if s.known[name].Digest != s.seen[name] {
-			news = append(news, state.SourceTag{Name: name, Digest: s.seen[name]})
-		}
-	}
-	if len(news) > 0 {
-		if err := s.opts.State.SeeSource(ctx, s.repo, s.at, news); err != nil {
-			return &stateError{err}
-		}
-	}
-	var left []string
-	for _, name := range sortedNames(s.known) {
-		if _, listed := s.rows[name]; !listed {
-			left = append(left, name)
-		}
-	}
-	if s.whole && len(s.rows) > 0 && len(left) > 0 {
-		if err := s.opts.State.ForgetSource(ctx, s.repo, left); err != nil {
-			return &stateError{err}
-		}
-	}
-	return nil
 }
 
 func sortedNames[V any](m map[string]V) []string {

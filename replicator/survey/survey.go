@@ -34,6 +34,10 @@ type Memory interface {
 	SetSubjects(ctx context.Context, repo state.Repo, subjects map[v1.Hash]v1.Hash) error
 	Learned(ctx context.Context, host string, since time.Time) (map[string]bool, error)
 	Learn(ctx context.Context, host, capability string, yes bool, at time.Time) error
+	Referring(ctx context.Context, repo state.Repo) (map[v1.Hash]v1.Hash, error)
+	ForgetSubjects(ctx context.Context, repo state.Repo, manifests []v1.Hash) error
+	Mark(ctx context.Context, repo state.Repo, side string) (state.Mark, error)
+	SetMark(ctx context.Context, repo state.Repo, side string, m state.Mark) error
 	Standings(ctx context.Context, rule string) ([]state.Standing, error)
 }
 
@@ -56,6 +60,7 @@ type Job struct {
 	Key   string // of its work row: the same for the same sources
 	Links []Link
 	Hints []string // tags of the sources to look at; none is all of them
+	Whole bool     // read every list whole, also where what has changed would do
 }
 
 // A Link is one rule's way from one source repository to one target repository.
@@ -135,13 +140,18 @@ func (s *Survey) Read(ctx context.Context, job Job) (Result, error) {
 	return l.result(), nil
 }
 
-// run asks everything, and then tells state what was seen of the sources.
+// run asks everything, and then tells state what was seen.
 func (l *look) run(ctx context.Context) error {
 	if err := l.ask(ctx); err != nil {
 		return err
 	}
 	for _, src := range l.sources {
 		if err := src.remember(ctx); err != nil {
+			return err
+		}
+	}
+	for _, to := range l.targets {
+		if err := to.remember(ctx); err != nil {
 			return err
 		}
 	}

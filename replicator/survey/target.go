@@ -27,6 +27,9 @@ type target struct {
 	err    error // why it could not be listed
 	listed chan struct{}
 
+	roll    *roll
+	asking  bool            // it is asked for tags one by one, however many
+	odd     map[string]bool // what state says of these tags is not what was listed
 	tags    map[string]v1.Hash
 	absent  bool
 	whole   bool
@@ -39,7 +42,8 @@ type target struct {
 // listed: each tag is asked for.
 func (t *target) list(ctx context.Context) error {
 	defer close(t.listed)
-	t.tags, t.ours, t.listing = map[string]v1.Hash{}, map[string]state.TargetTag{}, map[v1.Hash]bool{}
+	t.clear()
+	t.ours = map[string]state.TargetTag{}
 	var err error
 	if t.reg, t.caps, err = t.open(ctx, "target", t.place); err != nil {
 		return err
@@ -56,26 +60,11 @@ func (t *target) list(ctx context.Context) error {
 	if len(t.job.Hints) > 0 {
 		return nil
 	}
-	t.whole = true
 	if t.caps.Names.Check(t.place.Repo) != nil {
+		t.whole = true
 		return nil // the plan refuses it: the registry has no such name to be asked for
 	}
-	for row, err := range t.reg.Rows(ctx, t.place.Repo) {
-		if providers.KindOf(err) == providers.NotFound {
-			t.absent = true
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("target: %w", err)
-		}
-		for _, tag := range row.Tags {
-			t.tags[tag] = row.Digest
-		}
-		if t.caps.BulkDigests && row.Digest.Hex != "" {
-			t.listing[row.Digest] = true
-		}
-	}
-	return nil
+	return t.listRows(ctx)
 }
 
 // slimTag returns tag without second copies of the same text: its digest is most
@@ -118,7 +107,7 @@ const maxRounds = 100
 // begin fills the facts with what is known without a question.
 func (t *target) begin() {
 	t.facts = plan.Facts{At: t.at, Hints: t.job.Hints, Sources: map[plan.Place]*plan.Source{}, Target: plan.Target{
-		Place: t.place, Caps: t.caps, Absent: t.absent, Listed: t.whole, Tags: t.tags, Ours: t.ours,
+		Place: t.place, Caps: t.caps, Absent: t.absent, Listed: t.whole, Changes: t.partly(), Tags: t.tags, Ours: t.ours,
 		Ghosts: map[string]bool{}, Seen: map[v1.Hash]bool{}, Refers: map[v1.Hash][]v1.Hash{}, Where: map[v1.Hash][]string{}, Failed: map[string]plan.Failure{},
 	}}
 	for _, l := range t.links {
@@ -156,6 +145,9 @@ func (t *target) left(l Link, ref, tag string, kind plan.Left, reason, hint stri
 
 // round answers what is needed, side by side.
 func (t *target) round(ctx context.Context, n plan.Needs) error {
+	if t.partly() && !t.asking && len(n.Tags) > 1+len(t.ours)/bigRoll { // the list is cheaper than so many questions
+		return t.relist(ctx)
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(t.opts.Width)
 	a := &answers{t: t, g: g, ctx: ctx}

@@ -109,3 +109,28 @@ func testSubjects(t *testing.T, s state.Store) {
 	equal(t, "replaced", must(s.Subjects(ctx, a, []v1.Hash{plain}))(t), map[v1.Hash]v1.Hash{plain: image})
 	equal(t, "elsewhere", must(s.Subjects(ctx, repo("b"), []v1.Hash{sig}))(t), map[v1.Hash]v1.Hash{})
 }
+
+func testReferring(t *testing.T, s state.Store) {
+	ctx, a := t.Context(), repo("a")
+	sig, sbom, plain, image := hash("sig"), hash("sbom"), hash("plain"), hash("image")
+	equal(t, "none", must(s.Referring(ctx, a))(t), map[v1.Hash]v1.Hash{})
+	check(t, s.SetSubjects(ctx, a, map[v1.Hash]v1.Hash{sig: image, sbom: image, plain: {}}))
+	equal(t, "those with a subject", must(s.Referring(ctx, a))(t), map[v1.Hash]v1.Hash{sig: image, sbom: image})
+	equal(t, "elsewhere", must(s.Referring(ctx, repo("b")))(t), map[v1.Hash]v1.Hash{})
+	check(t, s.ForgetSubjects(ctx, repo("b"), []v1.Hash{sig}))
+	check(t, s.ForgetSubjects(ctx, a, []v1.Hash{sig, plain}))
+	check(t, s.ForgetSubjects(ctx, a, nil))
+	equal(t, "what is left", must(s.Subjects(ctx, a, []v1.Hash{sig, sbom, plain}))(t), map[v1.Hash]v1.Hash{sbom: image})
+}
+
+func testMarks(t *testing.T, s state.Store) {
+	ctx, a := t.Context(), repo("a")
+	equal(t, "never", must(s.Mark(ctx, a, state.Target))(t), state.Mark{})
+	m := state.Mark{Tags: at(1), Manifests: at(2), Swept: at(3)}
+	check(t, s.SetMark(ctx, a, state.Target, m))
+	equal(t, "recorded", must(s.Mark(ctx, a, state.Target))(t), m)
+	equal(t, "of the other side", must(s.Mark(ctx, a, state.Source))(t), state.Mark{})
+	equal(t, "elsewhere", must(s.Mark(ctx, repo("b"), state.Target))(t), state.Mark{})
+	check(t, s.SetMark(ctx, a, state.Target, state.Mark{Swept: at(9)}))
+	equal(t, "replaced", must(s.Mark(ctx, a, state.Target))(t), state.Mark{Swept: at(9)})
+}

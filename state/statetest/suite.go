@@ -36,6 +36,8 @@ func Run(t *testing.T, b Backend) {
 		{"Digests", testDigests},
 		{"Checked", testChecked},
 		{"Subjects", testSubjects},
+		{"Referring", testReferring},
+		{"Marks", testMarks},
 		{"Learned", testLearned},
 		{"Refusals", testRefusals},
 		{"Uploads", testUploads},

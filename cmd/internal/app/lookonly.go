@@ -24,6 +24,8 @@ func (lookOnly) SeeSource(context.Context, state.Repo, time.Time, []state.Source
 }
 func (lookOnly) ForgetSource(context.Context, state.Repo, []string) error           { return nil }
 func (lookOnly) SetSubjects(context.Context, state.Repo, map[v1.Hash]v1.Hash) error { return nil }
+func (lookOnly) ForgetSubjects(context.Context, state.Repo, []v1.Hash) error        { return nil }
+func (lookOnly) SetMark(context.Context, state.Repo, string, state.Mark) error      { return nil }
 func (lookOnly) SetChecked(context.Context, state.Repo, time.Time, []v1.Hash) error { return nil }
 func (lookOnly) Put(context.Context, state.Record) error                            { return nil }
 func (lookOnly) Verified(context.Context, state.Repo, time.Time, []string) error    { return nil }

@@ -24,6 +24,7 @@ var cloudHosts = []cloudHost{
 	{"acr", looksACR, checkACR},
 	{"ghcr", is("ghcr.io"), fine},
 	{"gitlab", is("registry.gitlab.com"), fine},
+	{"quay", is("quay.io"), fine},
 }
 
 // is takes the hosts of a service that has a few names.

@@ -3,7 +3,9 @@ package policy
 import "fmt"
 
 // Providers are the names that a registry's provider may have in this version.
-func Providers() []string { return []string{"acr", "ecr", "gar", "ghcr", "gitlab", "layout", "oci"} }
+func Providers() []string {
+	return []string{"acr", "ecr", "gar", "ghcr", "gitlab", "layout", "oci", "quay"}
+}
 
 // InferProvider names the provider of a host when the policy does not: that of the
 // cloud or service whose host it is, whether or not it is written rightly, and oci
@@ -29,7 +31,7 @@ func checkProvider(name string) error {
 }
 
 func laterNames() []string {
-	return []string{"dockerhub", "ecrpublic", "harbor", "quay"}
+	return []string{"dockerhub", "ecrpublic", "harbor"}
 }
 
 // laterProviders says how each is reached as a plain registry until then.
@@ -39,7 +41,7 @@ func laterProviders(name string) (instead string, ok bool) {
 		return `auth {username: AWS, password: ...} from "aws ecr-public get-login-password", or dockerConfig with docker-credential-ecr-login`, true
 	case "dockerhub":
 		return "host index.docker.io and auth {username: ..., password: an access token}", true
-	case "quay", "harbor":
+	case "harbor":
 		return "auth {username: ..., password: ...} of a robot account", true
 	}
 	return "", false

@@ -12,10 +12,10 @@ type Registry struct {
 	// Every registry but a layout has one.
 	Host string `json:"host,omitempty" policy:"host"`
 	// What kind of registry it is: ecr (Amazon ECR), gar (Google Artifact Registry
-	// and its gcr.io hosts), acr (Azure Container Registry), ghcr (GitHub's), gitlab (GitLab's container
-	// registry, GitLab.com's or one's own), oci (any registry that follows the OCI
-	// distribution spec) or layout (OCI image layouts on disk).
-	// Default: inferred from the host.
+	// and its gcr.io hosts), acr (Azure Container Registry), ghcr (GitHub's), gitlab
+	// (GitLab's container registry, GitLab.com's or one's own), quay (quay.io, or a
+	// Quay of one's own), oci (any registry that follows the OCI distribution spec) or
+	// layout (OCI image layouts on disk). Default: inferred from the host.
 	Provider string `json:"provider,omitempty" policy:"provider"`
 	// The folder of a layout; each repository is a folder below it. Like all paths
 	// here, it is relative to the folder in which transship runs.
@@ -74,6 +74,9 @@ type Auth struct {
 	// A docker configuration file to take the credentials from, or true for the
 	// usual one.
 	DockerConfig DockerConfig `json:"dockerConfig,omitempty"`
+	// A token of the registry's own API, besides what signs in: at quay an OAuth
+	// token with repo:read, which lists private tags with their digests.
+	APIToken Secret `json:"apiToken,omitzero"`
 	// Send no credentials, even if the docker configuration has some.
 	Anonymous bool `json:"anonymous,omitempty"`
 	// AWS's own sign-in, at ecr.

@@ -76,7 +76,7 @@ func TestSchemaRefuses(t *testing.T) {
 	s := schemaOf(t)
 	for _, text := range []string{
 		"rule: []", "rules: [{}]", "rules: [{name: a, from: {registry: a}, to: []}]", "registries: {a: {hots: b}}",
-		"registries: {a: {provider: quay}}", "registries: {a: {auth: {aws: {region: Ireland}}}}", "registries: {a: {capabilities: {mounts: yes}}}", "registries: {a: {capabilities: {mount: maybe}}}",
+		"registries: {a: {provider: docker}}", "registries: {a: {auth: {aws: {region: Ireland}}}}", "registries: {a: {capabilities: {mounts: yes}}}", "registries: {a: {capabilities: {mount: maybe}}}",
 		"registries: {a: {limits: {requests: 40}}}", "registries: {a: {limits: {bytes: 200mb/s}}}", "registries: {a: {egressPrice: -1}}",
 		"rules: [{name: a, from: {registry: a}, to: [{registry: b, onConflict: overwite}]}]",
 		"rules: [{name: a, from: {registry: a}, to: [{registry: b}], verifyEvery: 5}]",

@@ -20,7 +20,7 @@ func (s *Set) CheckSecrets() error {
 			secret Secret
 		}{
 			{"auth.azure.clientSecret", azure.ClientSecret}, {"auth.federated.azure.clientSecret", zeroOf(federated.Azure).ClientSecret}, {"auth.username", r.Auth.Username}, {"auth.password", r.Auth.Password}, {"auth.token", r.Auth.Token},
-			{"auth.identityToken", r.Auth.IdentityToken}, {"proxy", r.Proxy},
+			{"auth.identityToken", r.Auth.IdentityToken}, {"auth.apiToken", r.Auth.APIToken}, {"proxy", r.Proxy},
 		} {
 			if _, err := ref.secret.Resolve(); err != nil {
 				ps.add(join(path, ref.key), "%v", err)
@@ -113,7 +113,7 @@ func (r Registry) warn(path string, ps *Problems) {
 		key    string
 		secret Secret
 	}{
-		{"auth.password", r.Auth.Password}, {"auth.token", r.Auth.Token}, {"auth.identityToken", r.Auth.IdentityToken},
+		{"auth.password", r.Auth.Password}, {"auth.token", r.Auth.Token}, {"auth.identityToken", r.Auth.IdentityToken}, {"auth.apiToken", r.Auth.APIToken},
 		{"auth.azure.clientSecret", zeroOf(r.Auth.Azure).ClientSecret},
 		{"auth.federated.azure.clientSecret", zeroOf(zeroOf(r.Auth.Federated).Azure).ClientSecret},
 	} {

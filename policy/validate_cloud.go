@@ -47,6 +47,9 @@ func (r Registry) validateCloud(path string, ps *Problems) {
 	if f := r.Auth.Federated; f != nil {
 		f.validate(provider, r.inferred(), join(path, "auth.federated"), ps)
 	}
+	if !r.Auth.APIToken.IsZero() && provider != "quay" {
+		ps.add(join(path, "auth.apiToken"), "is for quay, and this registry is %s%s; remove it", provider, r.inferred())
+	}
 	r.Create.validate(provider, r.inferred(), join(path, "create"), ps)
 }
 

@@ -41,7 +41,8 @@ func (t *Tri) UnmarshalText(text []byte) error {
 // over it with [Caps.With].
 type Caps struct {
 	Catalog     Tri  // lists its repositories
-	BulkDigests bool // Rows carry digests, so that no tag is asked for on its own
+	BulkDigests bool // Rows carry every manifest with its digest, so that no tag is asked for on its own
+	TagDigests  bool // Rows carry the digests of tags, most often; what has no tag is not in them
 	PushTimes   bool // Rows carry the time at which a digest was pushed
 	TagTimes    bool // Rows carry the time at which a tag was last moved
 	Changes     bool // tells what has changed since a time, see [Registry.Changed]
@@ -107,7 +108,7 @@ const (
 // What else [Caps.Source] knows by name.
 const (
 	CapImmutable = "immutable"
-	CapRows      = "rows" // BulkDigests, PushTimes and TagTimes
+	CapRows      = "rows" // BulkDigests, TagDigests, PushTimes and TagTimes
 	CapNames     = "names"
 	CapSizes     = "sizes"
 	CapQuotas    = "quotas"

@@ -19,6 +19,7 @@ import (
 	"github.com/transship/transship/providers/layout"
 	"github.com/transship/transship/providers/limit"
 	"github.com/transship/transship/providers/oci"
+	"github.com/transship/transship/providers/quay"
 )
 
 // A provider is how it is opened, and what is known of it before it is. A
@@ -26,17 +27,19 @@ import (
 type provider struct {
 	open      func(Options) (providers.Registry, error)
 	pushTimes bool // its Caps say PushTimes
+	makes     bool // repositories that are missing, when a push needs them
 	signsIn   bool // by its cloud's own chain, if it is given nothing else
 }
 
 var providersByName = map[string]provider{
-	"acr":    {open: openACR, pushTimes: true, signsIn: true},
-	"ecr":    {open: openECR, pushTimes: true, signsIn: true},
-	"gar":    {open: openGAR, pushTimes: true, signsIn: true},
+	"acr":    {open: openACR, pushTimes: true, signsIn: true, makes: true},
+	"ecr":    {open: openECR, pushTimes: true, signsIn: true, makes: true},
+	"gar":    {open: openGAR, pushTimes: true, signsIn: true, makes: true},
 	"ghcr":   {open: openGHCR, pushTimes: true},
 	"gitlab": {open: openGitLab},
 	"layout": {open: openLayout},
 	"oci":    {open: openOCI},
+	"quay":   {open: openQuay, makes: true},
 }
 
 // Options say how to open a registry, whichever provider it has. Zero values
@@ -79,7 +82,8 @@ type Options struct {
 	ECR       ecr.Identity
 	GAR       gar.Identity
 	ACR       acr.Identity
-	Federated Federation // who signs in from another cloud, if From is set
+	QuayToken func() (string, error) // of Quay's API, asked at each use; nil for none
+	Federated Federation             // who signs in from another cloud, if From is set
 	CreateECR ecr.Create
 	CreateGAR gar.Create
 	CreateACR acr.Create
@@ -109,6 +113,10 @@ func PushTimes(name string) bool { return providersByName[name].pushTimes }
 // SignsIn reports whether registries of the named provider sign in by themselves
 // where they are given neither an Authenticator nor a Keychain.
 func SignsIn(name string) bool { return providersByName[name].signsIn }
+
+// Makes reports whether registries of the named provider make a repository that is
+// missing once something is pushed, so that to find none says nothing of that.
+func Makes(name string) bool { return providersByName[name].makes }
 
 // Permissions is the smallest permission to grant so that the registry can be
 // read and, with push, written, in the words of its provider: an IAM policy, roles;
@@ -187,6 +195,10 @@ func openGHCR(o Options) (providers.Registry, error) {
 
 func openGitLab(o Options) (providers.Registry, error) {
 	return opened(gitlab.New(gitlab.Options{OCI: o.oci(), API: o.API}))
+}
+
+func openQuay(o Options) (providers.Registry, error) {
+	return opened(quay.New(quay.Options{OCI: o.oci(), APIToken: o.QuayToken}))
 }
 
 func openLayout(o Options) (providers.Registry, error) {

@@ -19,6 +19,7 @@ var samples = map[string]string{
 	"ghcr":   "ghcr.io",
 	"gitlab": "registry.gitlab.com",
 	"oci":    "registry.example.com",
+	"quay":   "quay.io",
 }
 
 // Documented is what is known of every registry of the named provider. It asks

@@ -28,6 +28,8 @@ func parseAnswer(status int, contentType string, body []byte) answer {
 		Message string       `json:"message"`
 		Details string       `json:"details"`
 		Error   any          `json:"error"`
+		Detail  any          `json:"detail"`     // Quay's API,
+		Type    string       `json:"error_type"` // which has its code here
 	}
 	if json.Unmarshal(body, &doc) != nil {
 		if !a.html {
@@ -37,7 +39,8 @@ func parseAnswer(status int, contentType string, body []byte) answer {
 	}
 	if len(doc.Errors) == 0 {
 		code, _ := doc.Code.(string)
-		doc.Errors = []diagnostic{{Code: code, Message: firstText(doc.Message, doc.Details, doc.Error)}}
+		def(&code, doc.Type)
+		doc.Errors = []diagnostic{{Code: code, Message: firstText(doc.Message, doc.Details, doc.Error, doc.Detail)}}
 	}
 	first := doc.Errors[0]
 	a.code = sanitize(first.Code)

@@ -20,6 +20,9 @@ func cloudOptions(o *all.Options, what policy.Registry) error {
 			WorkloadIdentityProvider: f.WorkloadIdentityProvider, ServiceAccount: f.ServiceAccount,
 			TenantID: f.TenantID, ClientID: f.ClientID}
 	}
+	if t := what.Auth.APIToken; !t.IsZero() {
+		o.QuayToken = t.Resolve
+	}
 	return createOptions(o, what.Create)
 }
 

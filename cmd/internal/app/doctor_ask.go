@@ -200,7 +200,7 @@ func (d *doctor) push(ctx context.Context, reg providers.Registry, listed string
 		if err == nil {
 			err = reg.TryPush(ctx, repo)
 		}
-		if providers.KindOf(err) == providers.NotFound && !d.what.Create.Never && all.SignsIn(d.up.Provider) {
+		if providers.KindOf(err) == providers.NotFound && !d.what.Create.Never && all.Makes(d.up.Provider) {
 			return warn("", "%s is not there yet; a push makes it, which was not tried", repo)
 		}
 		return failedBy(ctx, err, "to "+repo)

@@ -139,7 +139,7 @@ func profileOf(provider string, c providers.Caps) profile {
 	for _, t := range []struct {
 		name, from string
 		is         bool
-	}{{"bulkDigests", providers.CapRows, c.BulkDigests}, {"pushTimes", providers.CapRows, c.PushTimes},
+	}{{"bulkDigests", providers.CapRows, c.BulkDigests}, {"tagDigests", providers.CapRows, c.BulkDigests || c.TagDigests}, {"pushTimes", providers.CapRows, c.PushTimes},
 		{"tagTimes", providers.CapRows, c.TagTimes}, {providers.CapChanges, providers.CapChanges, c.Changes}} {
 		is := providers.No
 		if t.is {

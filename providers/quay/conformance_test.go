@@ -1,0 +1,120 @@
+package quay
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/oci"
+	"github.com/transship/transship/providers/quay/quaytest"
+	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/content"
+)
+
+// open opens a provider for the emulator, whose retries are quick, as somebody
+// unless user is "".
+func open(t *testing.T, s *quaytest.Server, user, password string, change ...func(*Options)) *Registry {
+	t.Helper()
+	o := Options{OCI: oci.Options{Host: s.Host(), PlainHTTP: true, Push: true,
+		Retry: oci.Retry{Tries: 4, Min: time.Millisecond, Max: 5 * time.Millisecond}}}
+	if user != "" {
+		o.OCI.Authenticator = authn.FromConfig(authn.AuthConfig{Username: user, Password: password})
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	r, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// robot opens it as a robot with these permissions.
+func robot(t *testing.T, s *quaytest.Server, grants ...quaytest.Grant) *Registry {
+	t.Helper()
+	return open(t, s, "acme+sync", s.Account("acme+sync", grants...))
+}
+
+// withToken asks the API as the account, with a token.
+func withToken(s *quaytest.Server, of string) func(*Options) {
+	token := s.Token(of)
+	return func(o *Options) { o.APIToken = func() (string, error) { return token, nil } }
+}
+
+// source is a registry that nothing is written to.
+func source(o *Options) { o.OCI.Push = false }
+
+// serve starts a Quay with one image.
+func serve(t *testing.T) (*quaytest.Server, *content.Manifest) {
+	t.Helper()
+	s := quaytest.New(t, quaytest.Options{})
+	m := content.Image("x", []content.Blob{content.Layer("l", 1000)})
+	load(t, s, "acme/app", m, "v1")
+	return s, m
+}
+
+func load(t *testing.T, s *quaytest.Server, repo string, m *content.Manifest, tags ...string) {
+	t.Helper()
+	if err := s.Load(repo, m, tags...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func collect[T any](seq func(func(T, error) bool)) (all []T, err error) {
+	for v, e := range seq {
+		if e != nil {
+			return all, e
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// TestConformance runs the suite that defines a provider against the emulator, with
+// every quirk of Quay on: with a token for the API, and without.
+func TestConformance(t *testing.T) {
+	for name, token := range map[string]bool{"with a token": true, "by the registry alone": false} {
+		t.Run(name, func(t *testing.T) { conform(t, token) })
+	}
+}
+
+func conform(t *testing.T, token bool) {
+	var mu sync.Mutex
+	servers := map[*registrytest.Server]*quaytest.Server{}
+	find := func(s *registrytest.Server) *quaytest.Server {
+		mu.Lock()
+		defer mu.Unlock()
+		return servers[s]
+	}
+	registrytest.Conformance(t, registrytest.Harness{
+		NoIfMatch: true, TakesSparse: true, Folder: "acme",
+		Serve: func(t *testing.T) *registrytest.Server {
+			s := quaytest.New(t, quaytest.Options{})
+			mu.Lock()
+			defer mu.Unlock()
+			servers[s.Server] = s
+			return s.Server
+		},
+		Open: func(t *testing.T, front *registrytest.Server) providers.Registry {
+			s := find(front)
+			password := s.Account("acme+sync", quaytest.Admin("acme"))
+			var change []func(*Options)
+			if token {
+				change = append(change, withToken(s, "acme+sync"))
+			}
+			return registrytest.Below(open(t, s, "acme+sync", password, change...), "acme")
+		},
+		WrongUser: func(t *testing.T, front *registrytest.Server) providers.Registry {
+			return open(t, find(front), "acme+sync", "wrong")
+		},
+	})
+}

@@ -1,0 +1,262 @@
+package quay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/oci"
+)
+
+const (
+	opRepositories = "list repositories"
+	opRows         = "list tags"
+
+	pageSize = 100    // the most that the API gives
+	maxPages = 20_000 // of one list: two million names
+)
+
+var errEndless = errors.New("the list has no end")
+
+// tagName is what a tag in a list may be called.
+var tagName = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+
+// Repositories lists those of the namespace that prefix names by the API, where
+// that knows us or nobody signs in, and else what the catalog shows the account.
+func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		namespace, _, named := strings.Cut(prefix, "/")
+		nobody := r.nobody(ctx)
+		switch {
+		case named && (r.tokens || nobody):
+			r.namespace(ctx, namespace, prefix, yield)
+		case nobody:
+			yield("", r.fail(opRepositories, "", providers.Unsupported, errors.New("nobody is shown the catalog"),
+				"begin from.repositories.include with the namespace: acme/**"))
+		default:
+			r.catalog(ctx, prefix, yield)
+		}
+	}
+}
+
+// nobody reports whether no credential is known for the registry.
+func (r *Registry) nobody(ctx context.Context) bool {
+	c, err := r.Credential(ctx)
+	return err == nil && c.Username == "" && c.Password == "" && c.IdentityToken == "" && c.RegistryToken == ""
+}
+
+// namespace goes through the API's list, which goes on by a token.
+func (r *Registry) namespace(ctx context.Context, namespace, prefix string, yield func(string, error) bool) {
+	q := oci.Question{Op: opRepositories, Count: providers.OpCatalog, Path: "/api/v1/repository",
+		Values: url.Values{"namespace": {namespace}, "public": {"true"}}}
+	for next := ""; ; {
+		var page struct {
+			Repositories []struct{ Namespace, Name, Kind string }
+			NextPage     string `json:"next_page"`
+		}
+		if _, err := r.api.Ask(ctx, q, &page); err != nil {
+			yield("", err)
+			return
+		}
+		for _, one := range page.Repositories {
+			name := one.Namespace + "/" + one.Name
+			if one.Kind != "" && one.Kind != "image" || !strings.HasPrefix(name, prefix) {
+				continue
+			}
+			if !r.valid(name) {
+				r.log.Warn("a name in a list cannot be a name; it is left out", "host", r.Host(), "name", strconv.QuoteToASCII(short(name)))
+				continue
+			}
+			if !yield(name, nil) {
+				return
+			}
+		}
+		if page.NextPage == "" {
+			return
+		}
+		if page.NextPage == next {
+			yield("", r.fail(opRepositories, "", providers.Invalid, errEndless, ""))
+			return
+		}
+		next = page.NextPage
+		q.Values.Set("next_page", next)
+	}
+}
+
+func (r *Registry) valid(name string) bool { return caps().Names.Check(name) == nil }
+
+func short(s string) string { return s[:min(len(s), 100)] }
+
+// catalog lists what the account is shown. Its token is for nothing in particular:
+// the token service has no scope for it.
+func (r *Registry) catalog(ctx context.Context, prefix string, yield func(string, error) bool) {
+	q := oci.Query{Op: opRepositories, Count: providers.OpCatalog, Path: "/v2/_catalog", Values: url.Values{"n": {strconv.Itoa(pageSize)}}}
+	for raw, err := range r.Pages(ctx, q) {
+		var page struct{ Repositories []string }
+		if err == nil && json.Unmarshal(raw, &page) != nil {
+			err = r.fail(opRepositories, "", providers.Invalid, errors.New("the host's answer is no list of repositories"), "check that host is a Quay")
+		}
+		if err != nil {
+			yield("", err)
+			return
+		}
+		for _, name := range page.Repositories {
+			if strings.HasPrefix(name, prefix) && r.valid(name) && !yield(name, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Rows lists the tags of repo with their digests and times, a hundred a call, where
+// the API tells us of it; otherwise their names.
+func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Row, error] {
+	return func(yield func(providers.Row, error) bool) {
+		if r.mayTell(repo) {
+			stop, err := r.tags(ctx, repo, yield)
+			if stop || err != nil {
+				if err != nil {
+					yield(providers.Row{}, err)
+				}
+				return
+			}
+		}
+		for row, err := range r.Registry.Rows(ctx, repo) {
+			if err == nil {
+				r.isPlain(repo)
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
+// tags yields what the API tells. Done is false, without an error, where it tells
+// nothing: its refusal does not say whether the repository is there.
+func (r *Registry) tags(ctx context.Context, repo string, yield func(providers.Row, error) bool) (done bool, err error) {
+	q := oci.Question{Op: opRows, Count: providers.OpTags, Repo: repo, Path: "/api/v1/repository/" + (&url.URL{Path: repo}).EscapedPath() + "/tag/",
+		Values: url.Values{"limit": {strconv.Itoa(pageSize)}, "onlyActiveTags": {"true"}}}
+	seen := map[string]bool{}
+	for n := 1; n <= maxPages; n++ {
+		var page tagPage
+		q.Values.Set("page", strconv.Itoa(n))
+		if _, err := r.api.Ask(ctx, q, &page); err != nil {
+			if n == 1 && r.refuses(err) {
+				return false, nil
+			}
+			return false, err
+		}
+		r.tells()
+		fresh := false
+		for _, t := range page.Tags {
+			row, ok := t.row()
+			if !ok || seen[t.Name] { // pages shift when somebody pushes meanwhile
+				continue
+			}
+			seen[t.Name], fresh = true, true
+			if !yield(row, nil) {
+				return true, nil
+			}
+		}
+		if !page.More {
+			return true, nil
+		}
+		if !fresh {
+			break
+		}
+	}
+	return false, r.fail(opRows, repo, providers.Invalid, errEndless, "")
+}
+
+type tagPage struct {
+	Tags []tag
+	More bool `json:"has_additional"`
+}
+
+// A tag that is to end later is one like any other.
+type tag struct {
+	Name   string
+	Digest string `json:"manifest_digest"`
+	Size   int64
+	Start  int64 `json:"start_ts"` // seconds
+}
+
+func (t tag) row() (providers.Row, bool) {
+	digest, err := v1.NewHash(t.Digest)
+	if err != nil || !tagName.MatchString(t.Name) {
+		return providers.Row{}, false
+	}
+	row := providers.Row{Digest: digest, Tags: []string{t.Name}, Size: max(0, t.Size)}
+	if t.Start > 0 {
+		row.Tagged = time.Unix(t.Start, 0).UTC()
+	}
+	return row, true
+}
+
+// refuses reports whether the API tells nothing of a repository, or of any: without
+// an error, what the registry tells will do.
+func (r *Registry) refuses(err error) bool {
+	e, ok := errors.AsType[*providers.Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Kind {
+	case providers.Denied, providers.NotFound, providers.Unsupported, providers.Invalid:
+	default:
+		return false
+	}
+	if r.tokens && e.Status == http.StatusUnauthorized {
+		r.say("the API does not take the token: tags are listed without digests, and a HEAD is sent for each", "hint", hintToken, "err", e.Err)
+	}
+	return true
+}
+
+// mayTell reports whether it is worth asking the API.
+func (r *Registry) mayTell(repo string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.plain[repo] && (r.tokens || r.told || len(r.plain) < enough)
+}
+
+// enough is how many repositories the API refuses to tell nobody of, before it is
+// not asked of others.
+const enough = 3
+
+func (r *Registry) tells() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.told = true
+}
+
+// isPlain notes that a repository is there and the API does not tell us of it.
+func (r *Registry) isPlain(repo string) {
+	r.mu.Lock()
+	r.plain[repo] = true
+	r.mu.Unlock()
+	if !r.tokens {
+		r.say("the API tells nobody of private repositories: their tags are listed without digests, and a HEAD is sent for each",
+			"hint", "give the registry auth.apiToken, an OAuth token with repo:read")
+	}
+}
+
+// say tells once how tags are listed.
+func (r *Registry) say(text string, args ...any) {
+	r.mu.Lock()
+	was := r.said
+	r.said = true
+	r.mu.Unlock()
+	if !was {
+		r.log.Warn(text, append([]any{"host", r.Host()}, args...)...)
+	}
+}

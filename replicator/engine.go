@@ -9,6 +9,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/transship/transship/policy"
 	"github.com/transship/transship/providers"
@@ -55,7 +56,9 @@ type Options struct {
 type Engine struct {
 	opts     Options
 	survey   *survey.Survey
-	transfer *transfer.Transfer // nil if read only
+	transfer *transfer.Transfer  // nil if read only
+	room     *semaphore.Weighted // for images
+	book     book
 
 	mu      sync.Mutex
 	ledgers map[plan.Place]*ledger                      // of the jobs that run, by target
@@ -74,7 +77,7 @@ func New(o Options) (*Engine, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{opts: o, ledgers: map[plan.Place]*ledger{}, past: map[string]map[[2]state.Repo]state.Standing{}}
+	e := &Engine{opts: o, room: semaphore.NewWeighted(int64(o.Images)), ledgers: map[plan.Place]*ledger{}, past: map[string]map[[2]state.Repo]state.Standing{}}
 	var keep func(providers.Manifest)
 	if !o.ReadOnly {
 		t := o.Transfer

@@ -16,6 +16,9 @@ import (
 // A Job is one look at source repositories whose targets hang together.
 type Job = survey.Job
 
+// A Link is one rule's way from one source repository to one target repository.
+type Link = survey.Link
+
 // A Problem is something about a rule that keeps a part of it from being run.
 type Problem struct {
 	Rule   string `json:"rule"`
@@ -184,11 +187,12 @@ func (x *expansion) spot(p plan.Place) string {
 func (x *expansion) jobs() []Job {
 	groups := newGroups()
 	for _, l := range x.links {
-		groups.join("from "+x.spot(l.From), "to "+x.spot(l.To))
+		spots := x.spots(l)
+		groups.join(spots[0], spots[1])
 	}
 	byRoot := map[string]*Job{}
 	for _, l := range x.links {
-		root := groups.root("from " + x.spot(l.From))
+		root := groups.root(x.spots(l)[0])
 		if byRoot[root] == nil {
 			byRoot[root] = &Job{}
 		}

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/transship/transship/replicator/transfer"
 	"github.com/transship/transship/state"
 )
@@ -28,7 +26,6 @@ func (e *Engine) RunAll(ctx context.Context, trigger string, jobs []Job, done fu
 	}
 	reports := make([]Report, len(jobs))
 	slots := make(chan struct{}, e.opts.Jobs)
-	room := semaphore.NewWeighted(int64(e.opts.Images))
 	var wg sync.WaitGroup
 	for i, job := range jobs {
 		if !e.slot(ctx, slots) {
@@ -36,7 +33,7 @@ func (e *Engine) RunAll(ctx context.Context, trigger string, jobs []Job, done fu
 			continue
 		}
 		wg.Go(func() {
-			r, err := e.runIn(ctx, job, slots, room)
+			r, err := e.runIn(ctx, job, func() { <-slots }, nil)
 			if r.Err = err; err != nil && ctx.Err() != nil {
 				r.Interrupted, r.Err = true, nil // whatever it was, we stopped it
 			}
@@ -52,27 +49,6 @@ func (e *Engine) RunAll(ctx context.Context, trigger string, jobs []Job, done fu
 		return reports, err
 	}
 	return reports, context.Cause(ctx)
-}
-
-// runIn runs job. Its slot is given back when it has been looked at and has room
-// for its images: surveys ask little at a time and wait much, so the next one
-// goes on while this one's images move. A job without images keeps it until state
-// has been told: what waits for a slow state is bounded by the slots.
-func (e *Engine) runIn(ctx context.Context, job Job, slots chan struct{}, room *semaphore.Weighted) (Report, error) {
-	free := sync.OnceFunc(func() { <-slots })
-	defer free()
-	s, err := e.look(ctx, job)
-	if err != nil {
-		return Report{Key: job.Key}, err
-	}
-	if size := int64(min(s.images(), e.opts.Images)); size > 0 {
-		if err := room.Acquire(ctx, size); err != nil {
-			return Report{Key: job.Key}, context.Cause(ctx)
-		}
-		defer room.Release(size)
-		free()
-	}
-	return e.carry(ctx, s)
 }
 
 // Unable records a failed pass for each rule that has problems and no job: it ran,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -39,11 +40,34 @@ func (r Report) OK() bool { return r.Err == nil && len(r.Failures) == 0 && !r.In
 // failure of state, or that of a source that could not be read at all; after a
 // soft stop the report says Interrupted.
 func (e *Engine) Run(ctx context.Context, job Job) (Report, error) {
+	return e.RunUntil(ctx, job, nil)
+}
+
+// RunUntil is Run that begins no further image once closing is closed; those under
+// way come to their end, and the report says Interrupted if something was left.
+func (e *Engine) RunUntil(ctx context.Context, job Job, closing <-chan struct{}) (Report, error) {
+	return e.runIn(ctx, job, func() {}, closing)
+}
+
+// runIn runs job. free is called when it has been looked at and has room for its
+// images among those under way: surveys ask little at a time and wait much, so the
+// next job goes on while this one's images move. One without images is free when
+// state has been told: what waits for a slow state is bounded by who frees.
+func (e *Engine) runIn(ctx context.Context, job Job, free func(), closing <-chan struct{}) (Report, error) {
+	free = sync.OnceFunc(free)
+	defer free()
 	s, err := e.look(ctx, job)
 	if err != nil {
 		return Report{Key: job.Key}, err
 	}
-	return e.carry(ctx, s)
+	if size := int64(min(s.images(), e.opts.Images)); size > 0 {
+		if err := e.room.Acquire(ctx, size); err != nil {
+			return Report{Key: job.Key}, context.Cause(ctx)
+		}
+		defer e.room.Release(size)
+		free()
+	}
+	return e.carry(ctx, s, closing)
 }
 
 // A seen is a job that has been looked at: what there is, and what is to be done.
@@ -78,14 +102,14 @@ func (e *Engine) look(ctx context.Context, job Job) (seen, error) {
 }
 
 // carry does what look has decided.
-func (e *Engine) carry(ctx context.Context, s seen) (Report, error) {
+func (e *Engine) carry(ctx context.Context, s seen, closing <-chan struct{}) (Report, error) {
 	r := Report{Key: s.job.Key, Plans: s.plans}
 	if err := e.remember(ctx, r.Plans); err != nil {
 		return r, err
 	}
 	ledgers, closeLedgers := e.openLedgers(r.Plans)
 	defer closeLedgers()
-	err := e.transfer.Run(ctx, r.Plans...)
+	err := e.transfer.RunUntil(ctx, closing, r.Plans...)
 	if errors.Is(err, transfer.ErrInterrupted) {
 		r.Interrupted, err = true, nil
 	}

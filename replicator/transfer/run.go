@@ -17,10 +17,17 @@ import (
 // ends, with its cause, or with [ErrInterrupted] after a soft stop that left
 // something undone. Several runs at once share all limits.
 func (t *Transfer) Run(ctx context.Context, plans ...plan.Plan) error {
+	return t.RunUntil(ctx, nil, plans...)
+}
+
+// RunUntil is Run that begins no further image once closing is closed; those under
+// way come to their end, however long they take. What is left over is
+// ErrInterrupted.
+func (t *Transfer) RunUntil(ctx context.Context, closing <-chan struct{}, plans ...plan.Plan) error {
 	t.opts.Progress.Begin(plans)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &run{t: t, ctx: ctx}
+	r := &run{t: t, ctx: ctx, closing: closing}
 	var wg sync.WaitGroup
 	over := make(chan struct{})
 	go func() {
@@ -66,10 +73,22 @@ func (t *Transfer) stopping() bool {
 	}
 }
 
+// over reports whether no image may be begun any more.
+func (r *run) over() bool {
+	select {
+	case <-r.closing: // nil blocks
+		return true
+	default:
+		return r.t.stopping()
+	}
+}
+
 // A run is one call of Run.
 type run struct {
 	t   *Transfer
 	ctx context.Context // of this call alone
+
+	closing <-chan struct{} // no image is begun any more; may be nil
 
 	mu       sync.Mutex
 	leftOver bool
@@ -87,7 +106,7 @@ func (r *run) plan(p *plan.Plan) {
 		return
 	}
 	to, err := r.t.target(r.ctx, p.Target)
-	if err == nil && p.Create && !r.t.stopping() {
+	if err == nil && p.Create && !r.over() {
 		err = to.ensure(r.ctx)
 	}
 	var images sync.WaitGroup
@@ -111,13 +130,15 @@ func (r *run) plan(p *plan.Plan) {
 
 // slot waits for one of the host's places for an image.
 func (r *run) slot(to *target) error {
-	if r.t.stopping() {
+	if r.over() {
 		return ErrInterrupted
 	}
 	select {
 	case to.host.slots <- struct{}{}:
 		return nil
 	case <-r.t.opts.Stop:
+		return ErrInterrupted
+	case <-r.closing:
 		return ErrInterrupted
 	case <-r.ctx.Done():
 		return context.Cause(r.ctx)

@@ -1,0 +1,70 @@
+package replicator
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/content"
+)
+
+// expandRule returns the jobs of one rule as text.
+func (r *rig) expandRule(name string) string {
+	r.t.Helper()
+	rule, ok := r.set.Rule(name)
+	if !ok {
+		r.t.Fatalf("no rule %s", name)
+	}
+	jobs, problems, err := r.ExpandRule(r.t.Context(), rule)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var got []string
+	for _, j := range jobs {
+		got = append(got, describe(j))
+	}
+	for _, p := range problems {
+		got = append(got, "("+p.Reason+")")
+	}
+	return strings.Join(got, " | ")
+}
+
+// TestExpandRule holds that a rule's jobs are those that Expand makes of all rules,
+// and that the repositories of others are listed once an hour, not once a rule.
+func TestExpandRule(t *testing.T) {
+	r := newRig(t, `
+rules:
+  - {name: all, from: {registry: src, repositories: {include: ["a/*"]}}, to: [{registry: one, repository: "all"}]}
+  - {name: b, from: {registry: src, repositories: {include: [b]}}, to: [{registry: one, repository: "all"}, {registry: two}]}
+  - {name: far, from: {registry: src, repositories: {include: ["c*"]}}, to: [{registry: two, repository: "far/{{.Repository}}"}]}
+  - {name: off, paused: true, from: {registry: src}, to: [{registry: two, repository: "off/{{.Repository}}"}]}`, nil)
+	for _, repo := range []string{"a/x", "a/y", "b", "c"} {
+		r.load(repo, content.Image(repo, nil), "v1")
+	}
+	catalogs := func(rule, want string) int64 {
+		t.Helper()
+		before := r.servers["src"].Counts().Requests[registrytest.Catalog]
+		if got := r.expandRule(rule); got != want {
+			t.Errorf("jobs of %s\n got %s\nwant %s", rule, got, want)
+		}
+		return r.servers["src"].Counts().Requests[registrytest.Catalog] - before
+	}
+	if n := catalogs("b", "a/x a/y b > one/all two/b"); n != 2 {
+		t.Errorf("the first look took %d catalogs, want those of two prefixes", n)
+	}
+	if n := catalogs("b", "a/x a/y b > one/all two/b"); n != 0 {
+		t.Errorf("another look at a rule of plain names took %d catalogs", n)
+	}
+	r.load("a/z", content.Image("z", nil), "v1")
+	if n := catalogs("far", "c > two/far/c"); n != 1 {
+		t.Errorf("a look at one rule took %d catalogs, want its own", n)
+	}
+	catalogs("all", "a/x a/y a/z b > one/all two/b")
+	catalogs("b", "a/x a/y a/z b > one/all two/b")
+
+	r.servers["src"].Set(func(q *registrytest.Quirks) { q.NoCatalog = true })
+	if got := r.expandRule("all"); !strings.HasPrefix(got, "(source: ") {
+		t.Errorf("a rule that cannot be listed has jobs: %s", got)
+	}
+	catalogs("b", "a/x a/y a/z b > one/all two/b")
+}

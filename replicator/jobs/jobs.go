@@ -1,0 +1,195 @@
+// Package jobs does what work rows ask for. A row of key expand/RULE lists a rule's
+// repositories and asks for their jobs; one of key run/… is such a job, a look at
+// source repositories with all their targets. Whoever wants something looked at
+// asks for one of the two: the schedule, an event, the API.
+//
+// A row says what to look at, never what to do, so that asking twice and running
+// twice do no harm. Who may run a row is the store's business; that a rule runs in
+// its windows only, that what failed comes back, and that passes are told what
+// their jobs came to, is this package's.
+package jobs
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/transship/transship/policy"
+	"github.com/transship/transship/replicator"
+	"github.com/transship/transship/state"
+)
+
+// The kinds of keys.
+const (
+	expandPrefix = "expand/"
+	runPrefix    = "run/"
+)
+
+// ExpandKey is the key of the row that expands a rule.
+func ExpandKey(rule string) string { return expandPrefix + rule }
+
+// RuleOf is the rule that an expansion's key is about; false for another key.
+func RuleOf(key string) (rule string, ok bool) { return strings.CutPrefix(key, expandPrefix) }
+
+// Priorities of asks. What a person asked for by hand goes first, and ignores
+// windows. Rules are expanded before jobs are run, so that all rules that are due
+// have their jobs in the queue, where they take turns.
+const (
+	PriorityJob     = 0
+	PriorityRule    = 10
+	PriorityOverdue = 15 // a time of the schedule was missed
+	PriorityEvent   = 20
+	PriorityByHand  = 30
+)
+
+// Causes of asks, as passes and rows show them.
+const (
+	BySchedule = "schedule"
+	ByEvent    = "event"
+	ByAPI      = "api"
+)
+
+// Store is what jobs need of state. A [state.Store] is one.
+type Store interface {
+	Ask(ctx context.Context, asks ...state.Ask) error
+	Take(ctx context.Context) (*state.Claim, error)
+	Done(ctx context.Context, c *state.Claim, failure error, retryIn time.Duration) error
+	Release(ctx context.Context, c *state.Claim) error
+	NextDue(ctx context.Context) (time.Time, error)
+	Asked() <-chan struct{}
+	BeginJobs(ctx context.Context, p state.Pass, keys []string) (int64, error)
+	EndJob(ctx context.Context, r state.JobRun) error
+	BeginPass(ctx context.Context, p state.Pass) (int64, error)
+	EndPass(ctx context.Context, p state.Pass) error
+	Standings(ctx context.Context, rule string) ([]state.Standing, error)
+}
+
+// A Generation is a policy with the engine that carries it out. Release is called
+// once by whoever was given it.
+type Generation struct {
+	Set     *policy.Set
+	Engine  *replicator.Engine
+	Release func()
+}
+
+// Options of [Workers].
+type Options struct {
+	Store Store
+	// Current returns the generation in force.
+	Current func() Generation
+	// Workers is how many rows are run side by side; 8.
+	Workers int
+	// Poll is the longest time in which the queue is not looked at: others that
+	// share it do not tell. 30 s.
+	Poll time.Duration
+	// Grace is how long what runs may go on after the soft stop; 30 s. It is then
+	// cancelled, and given back without a lost attempt.
+	Grace time.Duration
+	// Done is told of each run of a job; may be nil.
+	Done   func(key string, r replicator.Report, took time.Duration, err error)
+	Now    func() time.Time // time.Now
+	Logger *slog.Logger
+
+	after func(time.Duration, func()) *time.Timer // time.AfterFunc, but for tests
+}
+
+// Workers run rows. A process has one of them.
+type Workers struct {
+	o      Options
+	places places
+}
+
+// New returns workers that do nothing yet.
+func New(o Options) *Workers {
+	o.Workers = cmp.Or(o.Workers, 8)
+	o.Poll = cmp.Or(o.Poll, 30*time.Second)
+	o.Grace = cmp.Or(o.Grace, 30*time.Second)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.after == nil {
+		o.after = time.AfterFunc
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Workers{o: o, places: places{held: map[string]chan struct{}{}}}
+}
+
+// Run takes rows and runs them until ctx ends, which is the soft stop: what runs
+// then may come to its end within the grace. It returns ctx's cause once nothing
+// runs any more.
+func (w *Workers) Run(ctx context.Context) error {
+	hard, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	var running sync.WaitGroup
+	slots := make(chan struct{}, w.o.Workers)
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+		}
+		c := w.next(ctx)
+		if c == nil {
+			break
+		}
+		running.Go(func() {
+			defer func() { <-slots }()
+			w.run(hard, c)
+		})
+	}
+	stop := time.AfterFunc(w.o.Grace, func() { cancel(errGrace) })
+	defer stop.Stop()
+	running.Wait()
+	return context.Cause(ctx)
+}
+
+// next waits for a row that is due; nil once ctx has ended. Failures of state are
+// logged once and tried again.
+func (w *Workers) next(ctx context.Context) *state.Claim {
+	failing := false
+	for ctx.Err() == nil {
+		c, err := w.o.Store.Take(ctx)
+		switch {
+		case c != nil:
+			return c
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && !failing:
+			w.o.Logger.Error("no work can be taken for now: state does not answer", "err", err)
+		case err == nil && failing:
+			w.o.Logger.Info("work can be taken again")
+		}
+		failing = err != nil
+		w.wait(ctx, failing)
+	}
+	return nil
+}
+
+const (
+	// patience is how long state is left alone that could not be asked.
+	patience = 2 * time.Second
+	// least is how long the queue is left alone at least when a row is due that is
+	// somebody else's to run.
+	least = 50 * time.Millisecond
+)
+
+// wait returns when there may be a row to take.
+func (w *Workers) wait(ctx context.Context, failing bool) {
+	wait := w.o.Poll
+	if failing {
+		wait = patience
+	} else if due, err := w.o.Store.NextDue(ctx); err == nil && !due.IsZero() {
+		wait = min(wait, max(least, due.Sub(w.o.Now())))
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-w.o.Store.Asked():
+	}
+}

@@ -1,0 +1,201 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/transship/transship/replicator"
+	"github.com/transship/transship/replicator/transfer"
+	"github.com/transship/transship/state"
+)
+
+var errGrace = fmt.Errorf("%w: the time to come to an end was over", transfer.ErrInterrupted)
+
+// An end is how a row's run ends.
+type end struct {
+	failure error         // nil is done
+	retryIn time.Duration // with a failure
+	back    bool          // given back as it was: we stopped it
+}
+
+// run does what c asks for and ends it.
+func (w *Workers) run(ctx context.Context, c *state.Claim) {
+	g := w.o.Current()
+	defer g.Release()
+	var e end
+	switch rule, isRule := RuleOf(c.Key); {
+	case isRule:
+		e = w.expand(ctx, g, rule, c)
+	case strings.HasPrefix(c.Key, runPrefix):
+		e = w.job(ctx, g, c)
+	default:
+		w.o.Logger.Warn("a row of work is of no kind that is known, and is dropped", "job", c.Key)
+	}
+	w.end(ctx, c, e)
+}
+
+// end tells the store, until it listens or the stop is over.
+func (w *Workers) end(ctx context.Context, c *state.Claim, e end) {
+	for try := 0; ; try++ {
+		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+		err := w.record(after, c, e)
+		cancel()
+		if err == nil {
+			return
+		}
+		if try == 0 {
+			w.o.Logger.Error("the end of a job could not be recorded; it may run once more", "job", c.Key, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return // whoever opens the state next gives it back
+		case <-time.After(patience):
+		}
+	}
+}
+
+func (w *Workers) record(ctx context.Context, c *state.Claim, e end) error {
+	if e.back {
+		return w.o.Store.Release(ctx, c)
+	}
+	return w.o.Store.Done(ctx, c, e.failure, e.retryIn)
+}
+
+// later asks for c's key again at its rules' next window, and ends it.
+func (w *Workers) later(ctx context.Context, c *state.Claim, wait time.Duration) end {
+	err := w.o.Store.Ask(ctx, state.Ask{Key: c.Key, Hints: c.Hints, Priority: c.Priority, Cause: c.Cause, NotBefore: wait})
+	if err != nil {
+		return end{back: true} // it is taken and put off once more
+	}
+	return end{}
+}
+
+// byHand reports whether a person wants c now.
+func byHand(c *state.Claim) bool { return c.Priority >= PriorityByHand }
+
+// job runs the job that c's detail tells.
+func (w *Workers) job(ctx context.Context, g Generation, c *state.Claim) end {
+	job := jobOf(g.Set, c)
+	now := w.o.Now()
+	closes := time.Time{}
+	if !byHand(c) {
+		wait := time.Duration(0)
+		if job.Links, wait, closes = opened(job.Links, now); len(job.Links) == 0 && wait > 0 {
+			return w.later(ctx, c, wait)
+		}
+	}
+	if len(job.Links) == 0 { // the rules that wanted it are gone, or stand still
+		return w.told(ctx, c, replicator.Report{Key: c.Key}, state.Interrupted, nil)
+	}
+	release, err := w.places.hold(ctx, job)
+	if err != nil {
+		return end{back: true}
+	}
+	defer release()
+	return w.carry(ctx, g, c, job, closes)
+}
+
+// carry runs job; it begins no image after closes, if that is not zero.
+func (w *Workers) carry(ctx context.Context, g Generation, c *state.Claim, job replicator.Job, closes time.Time) end {
+	closing := make(chan struct{})
+	if !closes.IsZero() {
+		timer := w.o.after(closes.Sub(w.o.Now()), func() { close(closing) })
+		defer timer.Stop()
+	}
+	start := w.o.Now()
+	r, err := g.Engine.RunUntil(ctx, job, closing)
+	took := w.o.Now().Sub(start)
+	if w.o.Done != nil {
+		w.o.Done(c.Key, r, took, err)
+	}
+	w.log(c, r, took, err)
+	switch {
+	case interrupted(r, err) && over(closing):
+		_, wait, _ := opened(job.Links, w.o.Now())
+		return w.later(ctx, c, max(wait, time.Second))
+	case interrupted(r, err):
+		return end{back: true}
+	case err != nil:
+		return w.told(ctx, c, r, state.FailedWhole, err)
+	case len(r.Failures) > 0:
+		return w.told(ctx, c, r, state.Partly, mayPass(r))
+	}
+	return w.told(ctx, c, r, state.Succeeded, nil)
+}
+
+func interrupted(r replicator.Report, err error) bool {
+	return r.Interrupted || errors.Is(err, transfer.ErrInterrupted) || errors.Is(err, context.Canceled)
+}
+
+func over(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// told tells the passes that wait for c, and ends it; failure, if it is not nil, is
+// what may pass and is tried again.
+func (w *Workers) told(ctx context.Context, c *state.Claim, r replicator.Report, outcome state.Outcome, failure error) end {
+	run := state.JobRun{Key: c.Key, Taken: c.Taken, Ended: w.o.Now(), Outcome: outcome, Figures: r.ByRule}
+	if failure != nil {
+		run.Error = failure.Error()
+	}
+	if err := w.o.Store.EndJob(context.WithoutCancel(ctx), run); err != nil {
+		w.o.Logger.Warn("a pass could not be told what its job came to", "job", c.Key, "err", err)
+	}
+	return end{failure: failure, retryIn: retryIn(c.Attempt)}
+}
+
+// log says once how a job went.
+func (w *Workers) log(c *state.Claim, r replicator.Report, took time.Duration, err error) {
+	f := r.Figures
+	args := []any{"job", c.Key, "cause", c.Cause, "took", took.Round(time.Millisecond), "tags", f.Tags, "copied", f.Copied,
+		"failed", f.Failed, "kept", f.Kept, "bytes", f.BytesSent}
+	switch {
+	case interrupted(r, err):
+		w.o.Logger.Info("job interrupted; it goes on later", args...)
+	case err != nil:
+		w.o.Logger.Error("job failed", append(args, "err", err)...)
+	case len(r.Failures) > 0:
+		first := r.Failures[0]
+		w.o.Logger.Error("job done, some images failed", append(args,
+			"first", first.Target.String()+":"+first.Tag, "err", first.Reason, "hint", first.Hint)...)
+	default:
+		w.o.Logger.Info("job done", args...)
+	}
+}
+
+// opened returns the links whose rules are in a window, and those that lead to a
+// repository which one of these leads to: tags of one repository are judged
+// together. Without any it says how long until one opens. closes is when the first
+// window of these rules closes, zero if none does.
+func opened(links []replicator.Link, now time.Time) (open []replicator.Link, wait time.Duration, closes time.Time) {
+	targets := map[string]bool{}
+	for _, l := range links {
+		if l.Rule.Open(now) {
+			targets[l.To.String()] = true
+			closes = earlier(closes, l.Rule.Closes(now))
+		} else if d := l.Rule.Opens(now).Sub(now); wait == 0 || d < wait {
+			wait = d
+		}
+	}
+	for _, l := range links {
+		if targets[l.To.String()] {
+			open = append(open, l)
+		}
+	}
+	return open, wait, closes
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

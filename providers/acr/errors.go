@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -19,6 +18,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/oci"
 )
 
 // entraCodes are what to do about errors of Entra, by their numbers.
@@ -84,6 +84,9 @@ func (r *Registry) explainEntra(ctx context.Context, err error) error {
 	}
 	e := entraError(r.opts.Identity.describe(), err)
 	e.Op, e.Ref = opSignIn, r.Host()
+	if failed, ok := errors.AsType[*azidentity.AuthenticationFailedError](err); ok && e.Kind.Retryable() {
+		e.After = after(failed.RawResponse)
+	}
 	return e
 }
 
@@ -178,15 +181,12 @@ func envelope(resp *http.Response) (code, message string) {
 	return clean(doc.Errors[0].Code), clean(doc.Errors[0].Message)
 }
 
+// after is how long the answer asks to wait.
 func after(resp *http.Response) time.Duration {
 	if resp == nil {
 		return 0
 	}
-	s, err := strconv.Atoi(resp.Header.Get("Retry-After"))
-	if err != nil || s < 0 {
-		return 0
-	}
-	return time.Duration(s) * time.Second
+	return oci.RetryAfter(resp.Header, time.Now())
 }
 
 // reason shortens what the SDK says, which goes on for pages.

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -412,4 +413,38 @@ func TestOwnPassword(t *testing.T) {
 	if err := nobody.TryPush(t.Context(), "team/app"); providers.KindOf(err) != providers.Denied {
 		t.Errorf("anonymous push: %v", err)
 	}
+}
+
+// TestRetryAfter: an exchange that the registry asks to wait for is waited for, and
+// halves what is in flight; one that waits too long says so, in seconds or as a date.
+func TestRetryAfter(t *testing.T) {
+	s := serve(t, acrtest.Options{})
+	unavailable := acrtest.Fault{Status: 503, Code: "UNAVAILABLE", Message: "sorry"}
+	synctest.Test(t, func(t *testing.T) {
+		for _, after := range []string{"20", time.Now().Add(20 * time.Second).UTC().Format(http.TimeFormat)} {
+			r := open(t, s, app(s), func(o *Options) { o.OCI.Base, o.OCI.Retry.Max = noSocket{s}, time.Minute })
+			before := r.Limiter().Width()
+			fault := unavailable
+			fault.RetryAfter = after
+			s.Fail(1, "exchange", fault)
+			start := time.Now()
+			if _, err := r.Head(t.Context(), "team/app", "v1"); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(start); after == "20" && took < 20*time.Second {
+				t.Errorf("asked again after %v", took)
+			}
+			if got := r.Limiter().Width(); got >= before {
+				t.Errorf("%d in flight after a 503 with Retry-After, %d before", got, before)
+			}
+		}
+		fault := unavailable
+		fault.RetryAfter = time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
+		s.Fail(1, "exchange", fault)
+		r := open(t, s, app(s), func(o *Options) { o.OCI.Base, o.OCI.Retry.Tries = noSocket{s}, 1 })
+		_, err := r.Head(t.Context(), "team/app", "v1")
+		if e, ok := errors.AsType[*providers.Error](err); !ok || e.Kind != providers.Unavailable || e.After < 59*time.Minute {
+			t.Errorf("%+v", e)
+		}
+	})
 }

@@ -57,13 +57,8 @@ func (t *transport) observed(req *http.Request, ticket *limit.Ticket) (*http.Res
 	if resp != nil {
 		q.Status = resp.StatusCode
 	}
-	if ticket != nil {
-		switch {
-		case q.Status == http.StatusTooManyRequests:
-			ticket.Throttled()
-		case q.Status > 0 && q.Status < 500:
-			ticket.Good()
-		}
+	if ticket != nil && resp != nil {
+		oci.Weigh(*ticket, resp.StatusCode, resp.Header)
 	}
 	if t.tell != nil {
 		t.tell(q)

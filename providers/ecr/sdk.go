@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -24,11 +23,7 @@ import (
 	"github.com/transship/transship/providers/oci"
 )
 
-const (
-	dialTimeout   = 5 * time.Second
-	answerTimeout = 30 * time.Second
-	metadataTime  = 3 * time.Second // for all that is asked of the instance's metadata
-)
+const metadataTime = 3 * time.Second // for all that is asked of the instance's metadata
 
 // An sdk is how AWS's SDK is set up for one identity in one place.
 type sdk struct {
@@ -88,32 +83,18 @@ func (s sdk) note(c logging.Classification, format string, values ...any) {
 // retryer is the budget of one call to the API. Quotas are not waited for, though
 // the SDK would.
 func (s sdk) retryer() aws.Retryer {
-	budget := s.oci.Retry
-	def(&budget.Tries, 6)
-	def(&budget.Min, 250*time.Millisecond)
-	def(&budget.Max, 20*time.Second)
+	budget := s.oci.Retry.WithDefaults()
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts, o.MaxBackoff, o.Backoff, o.RateLimiter = budget.Tries, budget.Max, jitter(budget), ratelimit.None
 		o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(quotaIsFinal)}, o.Retryables...)
 	})
 }
 
-func def[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
-
-// jitter is full jitter over a doubling bound.
+// jitter is the SDK's word for a backoff.
 type jitter oci.Retry
 
 func (j jitter) BackoffDelay(attempt int, _ error) (time.Duration, error) {
-	bound := j.Min << min(attempt, 20)
-	if bound <= 0 || bound > j.Max {
-		bound = j.Max
-	}
-	return rand.N(bound + 1), nil
+	return oci.Retry(j).Backoff(attempt), nil
 }
 
 // metadata bounds what is asked of the instance's metadata service: where there is

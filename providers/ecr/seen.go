@@ -35,7 +35,8 @@ func (r *Registry) observe(ctx context.Context, in middleware.DeserializeInput, 
 	start := time.Now()
 	out, meta, err := next.HandleDeserialize(ctx, in)
 	q := oci.Request{Op: op, Class: limit.Read, Took: time.Since(start), Err: err}
-	if resp, ok := out.RawResponse.(*smithyhttp.Response); ok && resp != nil {
+	resp, _ := out.RawResponse.(*smithyhttp.Response)
+	if resp != nil {
 		q.Status = resp.StatusCode
 	}
 	api, _ := errors.AsType[smithy.APIError](err)
@@ -43,8 +44,8 @@ func (r *Registry) observe(ctx context.Context, in middleware.DeserializeInput, 
 	case api != nil && codes[api.ErrorCode()] == providers.Throttled:
 		ticket.Throttled()
 		r.Quotas().Refused(op, "")
-	case q.Status > 0 && q.Status < 500:
-		ticket.Good()
+	case resp != nil:
+		oci.Weigh(ticket, resp.StatusCode, resp.Header)
 	}
 	if tell := r.opts.OCI.Observe; tell != nil {
 		tell(q)

@@ -2,12 +2,9 @@ package ecr
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"net"
 	"net/http"
-	"net/url"
-	"os"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -15,21 +12,23 @@ import (
 	"github.com/transship/transship/providers/oci"
 )
 
+const (
+	dialTimeout   = 5 * time.Second
+	answerTimeout = 30 * time.Second
+)
+
 // httpClient is how the API is reached: as the registry is, with its proxy and
-// the authorities that it trusts.
+// the authorities that it trusts. The SDK adds those of AWS_CA_BUNDLE to a client
+// of its own making only.
 func httpClient(o oci.Options) (aws.HTTPClient, error) {
 	if o.Base != nil {
 		return &http.Client{Transport: o.Base}, nil
 	}
-	proxy := http.ProxyFromEnvironment
-	if o.Proxy != "" {
-		u, err := url.Parse(o.Proxy)
-		if err != nil {
-			return nil, errors.New("the proxy's address cannot be read")
-		}
-		proxy = http.ProxyURL(u)
+	proxy, err := o.ProxyFunc()
+	if err != nil {
+		return nil, err
 	}
-	roots, err := trusted(o.TLS)
+	roots, err := o.TLS.Roots()
 	if err != nil {
 		return nil, err
 	}
@@ -40,25 +39,4 @@ func httpClient(o oci.Options) (aws.HTTPClient, error) {
 				t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 			}
 		}), nil
-}
-
-// trusted are the system's authorities and those of the policy; nil is the system's.
-func trusted(o oci.TLS) (*x509.CertPool, error) {
-	pem := o.CAPEM
-	if o.CAFile != "" {
-		raw, err := os.ReadFile(o.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		pem = append(pem, raw...)
-	}
-	if len(pem) == 0 {
-		return nil, nil
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	pool.AppendCertsFromPEM(pem)
-	return pool, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
@@ -31,6 +30,7 @@ var silent = slog.New(slog.DiscardHandler)
 // An answer is what became of the last request of a sign-in.
 type answer struct {
 	status int
+	after  time.Duration // that Retry-After says
 	err    error
 }
 
@@ -39,10 +39,10 @@ func (s *source) asking(ctx context.Context, asked *answer, through http.RoundTr
 	if through == nil {
 		through = s.web
 	}
-	return &http.Client{CheckRedirect: stay, Transport: trip(func(req *http.Request) (*http.Response, error) {
+	return &http.Client{CheckRedirect: oci.Stay, Transport: trip(func(req *http.Request) (*http.Response, error) {
 		resp, err := s.send(req.WithContext(ctx), through)
 		if *asked = (answer{err: err}); resp != nil {
-			asked.status = resp.StatusCode
+			asked.status, asked.after = resp.StatusCode, oci.RetryAfter(resp.Header, time.Now())
 		}
 		return resp, err
 	})}
@@ -83,13 +83,10 @@ func (r *Registry) observed(req *http.Request, op, repo string, through http.Rou
 	q := oci.Request{Op: op, Class: limit.Read, Took: time.Since(start), Err: err}
 	if resp != nil {
 		q.Status = resp.StatusCode
+		oci.Weigh(ticket, resp.StatusCode, resp.Header)
 	}
-	switch {
-	case q.Status == http.StatusTooManyRequests:
-		ticket.Throttled()
+	if q.Status == http.StatusTooManyRequests {
 		r.Quotas().Refused(op, repo)
-	case q.Status > 0 && q.Status < 500:
-		ticket.Good()
 	}
 	if tell := r.opts.OCI.Observe; tell != nil {
 		tell(q)
@@ -101,7 +98,7 @@ func (r *Registry) observed(req *http.Request, op, repo string, through http.Rou
 // and count as op about repo.
 func (r *Registry) client(ctx context.Context, op, repo string) (*artifactregistry.Client, error) {
 	opts := []option.ClientOption{option.WithLogger(silent),
-		option.WithHTTPClient(&http.Client{CheckRedirect: stay, Transport: trip(func(req *http.Request) (*http.Response, error) {
+		option.WithHTTPClient(&http.Client{CheckRedirect: oci.Stay, Transport: trip(func(req *http.Request) (*http.Response, error) {
 			return r.send(req.WithContext(ctx), op, repo)
 		})})}
 	if at := r.opts.Endpoints.API; at != "" {
@@ -132,10 +129,10 @@ func (r *Registry) send(req *http.Request, op, repo string) (*http.Response, err
 			refused = t.value
 			continue
 		}
-		if context.Cause(ctx) != nil || try >= r.budget().Tries || !worthAgain(resp, err) {
+		wait, ok := r.pause(ctx, try, resp)
+		if context.Cause(ctx) != nil || !ok || !worthAgain(resp, err) {
 			return resp, err
 		}
-		wait := r.pause(try)
 		drain(resp)
 		select {
 		case <-time.After(wait):
@@ -167,30 +164,16 @@ func drain(resp *http.Response) {
 	}
 }
 
-// budget is that of one request.
-func (r *Registry) budget() oci.Retry {
-	b := r.opts.OCI.Retry
-	def(&b.Tries, 6)
-	def(&b.Min, 250*time.Millisecond)
-	def(&b.Max, 20*time.Second)
-	return b
-}
-
-func def[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
+// pause is how long to wait before a try after n others, and ok whether it is worth
+// waiting: for as long as the host asks for, if it does.
+func (r *Registry) pause(ctx context.Context, n int, resp *http.Response) (wait time.Duration, ok bool) {
+	b := r.opts.OCI.Retry.WithDefaults()
+	wait = b.Backoff(n)
+	if resp != nil {
+		wait = max(wait, oci.RetryAfter(resp.Header, time.Now()))
 	}
-}
-
-// pause is full jitter over a doubling bound.
-func (r *Registry) pause(try int) time.Duration {
-	b := r.budget()
-	bound := b.Min << min(try, 20)
-	if bound <= 0 || bound > b.Max {
-		bound = b.Max
-	}
-	return rand.N(bound + 1)
+	end, bounded := ctx.Deadline()
+	return wait, n < b.Tries && wait <= max(b.MaxAfter, b.Max) && (!bounded || wait < time.Until(end))
 }
 
 // call asks the API one thing, within the registry's limits and as its identity.
@@ -223,7 +206,3 @@ func firstLine(s string) string {
 	}
 	return s
 }
-
-// stay follows no redirect: what is sent is a credential, or signed anew for each
-// host that it would be led to.
-func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

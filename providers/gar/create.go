@@ -127,7 +127,7 @@ func (r *Registry) await(ctx context.Context, at place) error {
 			return err
 		}
 		select {
-		case <-time.After(r.pause(min(try, 3))):
+		case <-time.After(r.opts.OCI.Retry.WithDefaults().Backoff(min(try, 3))):
 			continue
 		case <-within.Done():
 		}

@@ -134,7 +134,7 @@ func (s *source) act(ctx context.Context, b base) (base, error) {
 // notTaken is the error of what Google does not take.
 func (s *source) notTaken(what shown, asked *answer, err error) error {
 	if asked.status == 0 || asked.status >= http.StatusInternalServerError || asked.status == http.StatusTooManyRequests {
-		return s.fail(providers.Unavailable, fmt.Errorf("the Security Token Service of Google cannot be reached: %s", firstLine(err.Error())),
+		return s.away(asked, fmt.Errorf("the Security Token Service of Google cannot be reached: %s", firstLine(err.Error())),
 			"check that this machine may reach sts.googleapis.com")
 	}
 	code, words := oauthReason(err.Error())

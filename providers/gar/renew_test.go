@@ -2,6 +2,7 @@ package gar
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -192,6 +193,54 @@ func TestMetadataStarts(t *testing.T) {
 		time.Sleep(time.Minute)
 		if _, err := r.Head(t.Context(), app, "v1"); err != nil {
 			t.Errorf("once it has: %v", err)
+		}
+	})
+}
+
+// TestRetryAfter: what the API asks to wait is waited for, in seconds and as a date,
+// and halves what is in flight; more than the budget has is told instead.
+func TestRetryAfter(t *testing.T) {
+	s := serve(t, gartest.Options{})
+	signedIn(t, s, s.IAM().Account("sync"))
+	for _, tt := range []struct {
+		name  string
+		after func() string
+		fails bool
+		waits time.Duration
+	}{
+		{name: "seconds", after: func() string { return "40" }, waits: 40 * time.Second},
+		{name: "a date", after: func() string { return time.Now().Add(50 * time.Second).UTC().Format(http.TimeFormat) }, waits: 49 * time.Second},
+		{name: "an hour", after: func() string { return "3600" }, fails: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := open(t, s, func(o *Options) { o.OCI.Base = inProcess{s} })
+				before := r.Limiter().Width()
+				s.Fail(1, "ListRepositories", gartest.Fault{Code: 503, Status: "UNAVAILABLE", RetryAfter: tt.after()})
+				start := time.Now()
+				_, err := collect(r.Repositories(t.Context(), "acme/"))
+				took := time.Since(start)
+				if tt.fails != (providers.KindOf(err) == providers.Unavailable) || took < tt.waits || took > tt.waits+10*time.Second {
+					t.Errorf("%v after %v, want to wait %v", err, took, tt.waits)
+				}
+				if after := r.Limiter().Width(); after >= before {
+					t.Errorf("%d in flight after a 503 with Retry-After, %d before", after, before)
+				}
+			})
+		})
+	}
+}
+
+// TestSignInAfter: a token service that asks to wait is told of with how long.
+func TestSignInAfter(t *testing.T) {
+	s := serve(t, gartest.Options{})
+	signedIn(t, s, s.IAM().Account("sync"))
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, s, func(o *Options) { o.OCI.Base = inProcess{s} })
+		s.Fail(1000, "Token", gartest.Fault{Code: 503, Status: "UNAVAILABLE", RetryAfter: "30"})
+		_, err := r.Head(t.Context(), app, "v1")
+		if e, ok := errors.AsType[*providers.Error](err); !ok || e.Kind != providers.Unavailable || e.After != 30*time.Second {
+			t.Errorf("%+v", e)
 		}
 	})
 }

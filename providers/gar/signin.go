@@ -188,7 +188,7 @@ func (s *source) noMetadata(who providers.Identity, asked *answer, err error) er
 	refusal, refused := errors.AsType[*metadata.Error](err)
 	switch {
 	case asked.status >= 500 || asked.status == http.StatusTooManyRequests:
-		return s.fail(providers.Unavailable, fmt.Errorf("as %s: %s", who, firstLine(err.Error())), "look at the instance's metadata service, or the cluster's")
+		return s.away(asked, fmt.Errorf("as %s: %s", who, firstLine(err.Error())), "look at the instance's metadata service, or the cluster's")
 	case refused:
 		e := s.fail(providers.Denied, fmt.Errorf("as %s: %s", who, firstLine(refusal.Message)),
 			"bind the pod's service account to one of Google's: roles/iam.workloadIdentityUser, and the annotation iam.gke.io/gcp-service-account")
@@ -196,6 +196,13 @@ func (s *source) noMetadata(who providers.Identity, asked *answer, err error) er
 		return e
 	}
 	return s.fail(providers.Denied, errNobody, "give the registry an identity: auth.gcp in the policy, a workload's service account, or GOOGLE_APPLICATION_CREDENTIALS")
+}
+
+// away is the error of a service that gives nothing now.
+func (s *source) away(asked *answer, err error, hint string) error {
+	e := s.fail(providers.Unavailable, err, hint)
+	e.After = asked.after
+	return e
 }
 
 // impersonated has the last of the chain impersonated through the others, in one
@@ -220,7 +227,7 @@ func (s *source) impersonated(ctx context.Context, by base) (base, error) {
 // notGiven is the error of a token that somebody was not given.
 func (s *source) notGiven(who providers.Identity, asked *answer, err error) error {
 	if asked.status == 0 && asked.err != nil || asked.status >= 500 || asked.status == http.StatusTooManyRequests {
-		return s.fail(providers.Unavailable, fmt.Errorf("as %s: %s", who, firstLine(err.Error())), "check that this machine may reach Google's token services")
+		return s.away(asked, fmt.Errorf("as %s: %s", who, firstLine(err.Error())), "check that this machine may reach Google's token services")
 	}
 	why := firstLine(err.Error())
 	hint := "check the credentials of this registry"

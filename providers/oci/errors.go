@@ -68,7 +68,7 @@ func (r *Registry) answerError(c *call, resp *http.Response) error {
 		text = fmt.Errorf("%s, to which the registry redirects: %w", resp.Request.URL.Host, text)
 	}
 	e := r.fail(c, kind, text, hint)
-	e.Status, e.Code, e.After = a.status, a.code, retryAfter(resp.Header, time.Now())
+	e.Status, e.Code, e.After = a.status, a.code, RetryAfter(resp.Header, time.Now())
 	return e
 }
 

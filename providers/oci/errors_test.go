@@ -129,7 +129,7 @@ func TestRetryAfter(t *testing.T) {
 		"Fri, 20 Nov 2026 11:00:00 GMT": 0,
 		"Fri, 20 Nov 2099 11:00:00 GMT": 24 * time.Hour,
 	} {
-		if got := retryAfter(http.Header{"Retry-After": {in}}, now); got != want {
+		if got := RetryAfter(http.Header{"Retry-After": {in}}, now); got != want {
 			t.Errorf("%q: %v, want %v", in, got, want)
 		}
 	}
@@ -139,7 +139,7 @@ func FuzzRetryAfter(f *testing.F) {
 	f.Add("5")
 	f.Add("Fri, 20 Nov 2026 12:00:30 GMT")
 	f.Fuzz(func(t *testing.T, s string) {
-		if d := retryAfter(http.Header{"Retry-After": {s}}, time.Now()); d < 0 || d > maxRetryAfter {
+		if d := RetryAfter(http.Header{"Retry-After": {s}}, time.Now()); d < 0 || d > maxRetryAfter {
 			t.Errorf("%q: %v", s, d)
 		}
 	})
@@ -159,14 +159,14 @@ func FuzzRanges(f *testing.F) {
 }
 
 func TestBackoff(t *testing.T) {
-	r := openAt(t, "http://127.0.0.1:1", func(o *Options) { o.Retry = Retry{Tries: 100, Min: 250 * time.Millisecond, Max: 20 * time.Second} })
+	b := Retry{}.WithDefaults()
 	for n := 1; n < 100; n++ {
 		bound := 20 * time.Second
 		if n < 7 {
 			bound = 250 * time.Millisecond << (n - 1)
 		}
 		for range 20 {
-			if d := (&tries{r: r, done: n}).backoff(); d < 0 || d > bound {
+			if d := b.Backoff(n - 1); d < 0 || d > bound {
 				t.Fatalf("try %d waits %v, more than %v", n, d, bound)
 			}
 		}

@@ -243,16 +243,7 @@ func (r *Registry) roundTrip(ctx context.Context, c *call, op string, u *url.URL
 	if r.opts.Answered != nil && r.isOwn(u) {
 		r.opts.Answered(op, resp.Header)
 	}
-	switch {
-	case resp.StatusCode == http.StatusTooManyRequests:
-		ticket.Throttled()
-	case resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "":
-		ticket.Throttled()
-	case resp.StatusCode == http.StatusServiceUnavailable:
-		ticket.Unavailable()
-	case resp.StatusCode < 500:
-		ticket.Good()
-	}
+	Weigh(ticket, resp.StatusCode, resp.Header)
 	resp.Request = req
 	resp.Body = x.open(resp)
 	return resp, nil

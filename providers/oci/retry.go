@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"time"
@@ -42,7 +41,7 @@ func (t *tries) again(ctx context.Context, err error) error {
 	if e.After > t.r.opts.Retry.MaxAfter {
 		return err
 	}
-	return sleep(ctx, max(t.backoff(), e.After))
+	return sleep(ctx, max(t.r.opts.Retry.Backoff(t.done-1), e.After))
 }
 
 func (t *tries) spent(e *providers.Error) error {
@@ -52,15 +51,6 @@ func (t *tries) spent(e *providers.Error) error {
 	last := *e
 	last.Err = fmt.Errorf("%w (tried %d times)", e.Err, t.done)
 	return &last
-}
-
-// backoff is full jitter over a doubling bound.
-func (t *tries) backoff() time.Duration {
-	bound := t.r.opts.Retry.Min << (t.done - 1)
-	if bound <= 0 || bound > t.r.opts.Retry.Max {
-		bound = t.r.opts.Retry.Max
-	}
-	return rand.N(bound + 1)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -77,9 +67,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 // maxRetryAfter bounds what a host can ask for.
 const maxRetryAfter = 24 * time.Hour
 
-// retryAfter reads a Retry-After header (RFC 9110 section 10.2.3), in seconds or
+// RetryAfter reads a Retry-After header (RFC 9110 section 10.2.3), in seconds or
 // as a date; 0 is none, a past date, or nonsense.
-func retryAfter(h http.Header, now time.Time) time.Duration {
+func RetryAfter(h http.Header, now time.Time) time.Duration {
 	value := h.Get("Retry-After")
 	if value == "" {
 		return 0

@@ -3,12 +3,10 @@ package oci
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 )
 
@@ -24,7 +22,7 @@ func transports(o Options, g *guard) (own, other http.RoundTripper, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	proxy, err := proxyFunc(o.Proxy, g)
+	proxy, err := proxyFunc(o, g)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -71,26 +69,11 @@ func newTransport(o Options, dial dialFunc, proxy pickFunc, tls *tls.Config) *ht
 }
 
 func tlsConfig(t TLS) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	pems := [][]byte{t.CAPEM}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("read caFile: %w", err)
-		}
-		pems = append(pems, pem)
+	roots, err := t.Roots()
+	if err != nil {
+		return nil, err
 	}
-	for _, pem := range pems {
-		if len(pem) == 0 {
-			continue
-		}
-		if config.RootCAs == nil {
-			config.RootCAs = systemRoots()
-		}
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("no PEM certificate in caFile %q", t.CAFile)
-		}
-	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
 	if t.CertFile != "" || t.KeyFile != "" {
 		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
 		if err != nil {
@@ -101,23 +84,12 @@ func tlsConfig(t TLS) (*tls.Config, error) {
 	return config, nil
 }
 
-func systemRoots() *x509.CertPool {
-	if pool, err := x509.SystemCertPool(); err == nil {
-		return pool
-	}
-	return x509.NewCertPool()
-}
-
 // proxyFunc chooses the proxy of a request and lets the guard know it, so that a
 // proxy may be on a private address.
-func proxyFunc(proxy string, g *guard) (pickFunc, error) {
-	choose := http.ProxyFromEnvironment
-	if proxy != "" {
-		u, err := url.Parse(proxy)
-		if err != nil || u.Host == "" {
-			return nil, fmt.Errorf("proxy is not a URL such as http://proxy:3128")
-		}
-		choose = http.ProxyURL(u)
+func proxyFunc(o Options, g *guard) (pickFunc, error) {
+	choose, err := o.ProxyFunc()
+	if err != nil {
+		return nil, err
 	}
 	return func(req *http.Request) (*url.URL, error) {
 		u, err := choose(req)

@@ -173,6 +173,9 @@ var notFound = &Fault{Code: 404, Status: "NOT_FOUND", Message: "Requested entity
 
 // send writes the error as googleapis do.
 func (f *Fault) send(w http.ResponseWriter) {
+	if f.RetryAfter != "" {
+		w.Header().Set("Retry-After", f.RetryAfter)
+	}
 	code := cmp.Or(f.Code, http.StatusBadRequest)
 	if f.Raw != "" {
 		w.WriteHeader(code)

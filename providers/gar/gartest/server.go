@@ -204,6 +204,8 @@ type Fault struct {
 	Reason   string // of an ErrorInfo, "" for none
 	Metadata map[string]string
 	Raw      string // the body instead of all that
+	// RetryAfter is the header of that name: seconds or a date.
+	RetryAfter string
 }
 
 type plannedFault struct {

@@ -34,6 +34,23 @@ type Arrival struct {
 	Repository string `json:"repository,omitempty"`
 	Tag        string `json:"tag,omitempty"`
 	Problem    string `json:"problem,omitempty"`
+
+	// Readers are the registries that layers are read from, best first and the
+	// source last; none where there is but the source.
+	Readers []Price `json:"readers,omitempty"`
+}
+
+// A Price is a registry and its egressPrice.
+type Price struct {
+	Registry string   `json:"registry"`
+	PerGB    *float64 `json:"egressPrice,omitempty"` // USD; nil if the policy gives none
+}
+
+func (p Price) String() string {
+	if p.PerGB == nil {
+		return p.Registry
+	}
+	return fmt.Sprintf("%s (%v USD per GB)", p.Registry, *p.PerGB)
 }
 
 // Explain asks every rule, in order, about one reference.
@@ -44,7 +61,7 @@ func (s *Set) Explain(q Question) []Explanation {
 		e := Explanation{Rule: r.Name}
 		e.Taken = e.judge(r, sources, q)
 		if e.Taken {
-			e.arrive(r, q)
+			e.arrive(s, r, q)
 		}
 		all = append(all, e)
 	}
@@ -113,9 +130,9 @@ func (e *Explanation) judgeName(r Rule, tag string) bool {
 }
 
 // arrive maps the reference to every target of the rule.
-func (e *Explanation) arrive(r Rule, q Question) {
+func (e *Explanation) arrive(s *Set, r Rule, q Question) {
 	for _, t := range r.To {
-		a := Arrival{Registry: t.Registry}
+		a := Arrival{Registry: t.Registry, Readers: s.readersOf(r, t)}
 		var err error
 		a.Repository, err = r.MapRepository(t, r.From.Registry, q.Repository)
 		if err == nil && q.Tag != "" {
@@ -126,6 +143,18 @@ func (e *Explanation) arrive(r Rule, q Question) {
 		}
 		e.Targets = append(e.Targets, a)
 	}
+}
+
+// readersOf tells where layers are read for t, if there is a choice.
+func (s *Set) readersOf(r Rule, t Target) []Price {
+	var all []Price
+	for _, reader := range s.Readers(r, t) {
+		all = append(all, Price{reader.Registry, s.Registries[reader.Registry].EgressPrice})
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return append(all, Price{r.From.Registry, s.Registries[r.From.Registry].EgressPrice})
 }
 
 // String prints the verdict, the steps and the targets, a line each.
@@ -149,8 +178,19 @@ func (a Arrival) String() string {
 	if a.Problem != "" {
 		return a.Registry + ": " + a.Problem
 	}
-	if a.Tag == "" {
-		return a.Registry + ": " + a.Repository
+	text := a.Registry + ": " + a.Repository
+	if a.Tag != "" {
+		text += ":" + a.Tag
 	}
-	return a.Registry + ": " + a.Repository + ":" + a.Tag
+	for i, p := range a.Readers {
+		switch i {
+		case 0:
+			text += "; layers are read from " + p.String()
+		case len(a.Readers) - 1:
+			text += " where it is known to hold them, else from " + p.String()
+		default:
+			text += ", " + p.String()
+		}
+	}
+	return text
 }

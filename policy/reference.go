@@ -69,6 +69,42 @@ const referenceUnits = `
 
 Functions take the name last, so that they chain: {{.Repository | trimPrefix "team-" | lower}}.
 
+## Nearest reader
+
+A layer that has to be sent to a target, and that the target's registry does not
+have, is read where that is cheapest. In this order, by egressPrice:
+
+1. what transship has read already and keeps in its spool costs nothing;
+2. another repository of the target's own registry, if it mounts nothing;
+3. the registries of the target's readFrom, the cheapest first. What is listed goes
+   before the source whatever it costs: that spares a source which counts its pulls;
+4. other registries of the policy, if their egressPrice is given and is below the
+   source's;
+5. the source.
+
+An alternative that costs more than the source, and that readFrom does not list, comes
+after it. The same price, or none, is decided in the order above.
+
+- Only what is known to be there is asked for: what state says was put or found in a
+  repository of that registry, by whatever rule, or what this run has put there. No
+  repository is guessed, so the reader need not be a target of the same rule, and its
+  repositories may have any names; but some rule has to copy to it.
+- Nothing waits for another target. When two targets of a rule need a layer at the
+  same time it is read once, from the source, for both. So two targets may list each
+  other.
+- What is read is checked against its digest, whoever sent it. A reader that gives
+  other bytes, breaks off, refuses, or does not have the layer any more is passed over
+  for the next, the source last, in the same run; what was believed of it is forgotten.
+  A registry that fails for another reason is left alone for a minute.
+- Manifests come from the source; reading needs no more than pull at the reader.
+
+A chain is two rules: us to eu, then eu to azure. So is one rule with two targets
+of which the second says readFrom: [eu]; then azure does not wait for eu's next run,
+and what eu lacks comes from us. Either way us is read once.
+
+"transship plan" tells what is read instead of the source and what that saves, where
+both have an egressPrice; "transship plan --explain REF" tells the order.
+
 ## Examples
 `
 

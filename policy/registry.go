@@ -48,9 +48,11 @@ type Registry struct {
 	Limits Limits `json:"limits,omitzero"`
 	// How repositories are made that a push needs, where pushing does not make them.
 	Create Create `json:"create,omitzero"`
-	// USD per GB (1,000,000,000 bytes) for reading from where transship runs.
-	// Sources with a lower price are read first, and plans show the sum.
-	EgressPrice float64 `json:"egressPrice,omitempty" jsonschema:"minimum=0"`
+	// USD per GB (1,000,000,000 bytes) for reading from where transship runs; 0 is
+	// free. Bytes that several registries hold are read where it is lowest, and
+	// plans show the sum: see nearest reader. Without a price it is not known to be
+	// cheaper than another.
+	EgressPrice *float64 `json:"egressPrice,omitempty" jsonschema:"minimum=0"`
 	// What the registry can do, where it is known better than by trying: mount,
 	// chunks, referrers (the API), fallbackTags (those of referrers), sparseIndex,
 	// schema1 and catalog, each yes or no; changes: no has an ACR listed whole each time.

@@ -91,6 +91,9 @@ type Target struct {
 	OnConflict OnConflict `json:"onConflict,omitempty"`
 	// As on the rule, for this target.
 	OnGone OnGone `json:"onGone,omitempty"`
+	// Names of registries that are read before the source for what they are known
+	// to hold, such as another target in the same cloud: see nearest reader.
+	ReadFrom []string `json:"readFrom,omitempty"`
 }
 
 // Which tags are taken: those that every given filter takes.

@@ -86,8 +86,8 @@ func (r Registry) validateNumbers(path string, ps *Problems) {
 	if r.Limits.Width < 0 || r.Limits.Width > 256 {
 		ps.add(join(path, "limits.width"), "%d is not allowed; expected 1 to 256 requests in flight", r.Limits.Width)
 	}
-	if !(r.EgressPrice >= 0 && r.EgressPrice <= 1000) {
-		ps.add(join(path, "egressPrice"), "%v is not allowed; expected USD per GB, 0 to 1000", r.EgressPrice)
+	if p := r.EgressPrice; p != nil && !(*p >= 0 && *p <= 1000) {
+		ps.add(join(path, "egressPrice"), "%v is not allowed; expected USD per GB, 0 to 1000", *p)
 	}
 	for key := range r.Capabilities {
 		if !slices.Contains(Abilities(), key) {

@@ -35,20 +35,28 @@ const maxWeight = 1000
 
 // checkRegistry checks that below path there is a key registry with a known name.
 func (s *Set) checkRegistry(name, path string, ps *Problems) {
+	s.checkRegistryName(name, join(path, "registry"), ps)
+}
+
+// checkRegistryName checks a registry's name, which stands at path, and reports
+// whether it is known.
+func (s *Set) checkRegistryName(name, path string, ps *Problems) bool {
 	if name == "" {
-		ps.add(join(path, "registry"), "is missing; expected %s", s.oneOfNames())
-		return
+		ps.add(path, "is missing; expected %s", s.oneOfNames())
+		return false
 	}
-	if _, ok := s.Registries[name]; !ok {
-		hint := ""
-		if len(s.Registries) <= maxCandidates {
-			hint = suggest(name, s.Names())
-		}
-		if hint == "" {
-			hint = "; expected " + s.oneOfNames()
-		}
-		ps.add(join(path, "registry"), "no registry %s%s", quote(name), hint)
+	if _, ok := s.Registries[name]; ok {
+		return true
 	}
+	hint := ""
+	if len(s.Registries) <= maxCandidates {
+		hint = suggest(name, s.Names())
+	}
+	if hint == "" {
+		hint = "; expected " + s.oneOfNames()
+	}
+	ps.add(path, "no registry %s%s", quote(name), hint)
+	return false
 }
 
 func (s *Set) oneOfNames() string {
@@ -79,6 +87,7 @@ func (s *Set) checkTargets(r Rule, path string, ps *Problems) {
 	for i, t := range r.To {
 		at := fmt.Sprintf("%s.to[%d]", path, i)
 		s.checkRegistry(t.Registry, at, ps)
+		s.checkReaders(r, t, join(at, "readFrom"), ps)
 		reg, known := s.Registries[t.Registry]
 		if !known {
 			continue

@@ -81,7 +81,7 @@ func New(o Options) (*Engine, error) {
 	var keep func(providers.Manifest)
 	if !o.ReadOnly {
 		t := o.Transfer
-		t.Registries, t.State, t.Journal, t.Price, t.Now, t.Logger = o.Registries, o.State, e, e.price, o.Now, o.Logger
+		t.Registries, t.State, t.Journal, t.Now, t.Logger = o.Registries, o.State, e, o.Now, o.Logger
 		var err error
 		if e.transfer, err = transfer.New(t); err != nil {
 			return nil, err
@@ -94,7 +94,8 @@ func New(o Options) (*Engine, error) {
 
 func (e *Engine) surveyWith(m survey.Memory, keep func(providers.Manifest)) *survey.Survey {
 	return survey.New(survey.Options{
-		Registries: e.opts.Registries, State: m, Keep: keep, Price: e.price, ReadRate: e.readRate,
+		Registries: e.opts.Registries, State: m, Keep: keep, ReadRate: e.readRate,
+		Price: e.opts.Policy.Price, Readers: func(l survey.Link) []policy.Reader { return e.opts.Policy.Readers(l.Rule, l.Target) },
 		Width: e.opts.Width, Now: e.opts.Now, Logger: e.opts.Logger,
 	})
 }
@@ -105,11 +106,6 @@ func (e *Engine) Close() error {
 		return nil
 	}
 	return e.transfer.Close()
-}
-
-// price is what reading from a registry costs, in USD per GB.
-func (e *Engine) price(registry string) float64 {
-	return e.opts.Policy.Registries[registry].EgressPrice
 }
 
 // readRate is how many requests a second a registry may be asked, 0 if nobody said.

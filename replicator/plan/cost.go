@@ -146,14 +146,14 @@ func (c *Cost) addPlan(p *Plan, before func(brief) bool) {
 			for _, b := range n.Blobs {
 				if key := briefOf(b.Digest); !placed[key] {
 					placed[key] = true
-					c.addBlob(b, p.Prices[img.From.Registry], before)
+					c.addBlob(p, img, b, before)
 				}
 			}
 		}
 	}
 }
 
-func (c *Cost) addBlob(b Blob, price float64, before func(brief) bool) {
+func (c *Cost) addBlob(p *Plan, img *Image, b Blob, before func(brief) bool) {
 	size := max(b.Size, 0)
 	switch b.Have {
 	case Here:
@@ -166,8 +166,10 @@ func (c *Cost) addBlob(b Blob, price float64, before func(brief) bool) {
 		c.Uploads++
 		c.Bytes += size
 		if !before(briefOf(b.Digest)) {
+			from := p.reads(img, b).Registry
 			c.Read += size
-			c.Price += float64(size) / 1e9 * price
+			c.Price += float64(size) / 1e9 * p.Prices[from]
+			c.nearer(p, from, img.From.Registry, size)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -368,13 +369,8 @@ func (j *judge) finish() {
 	if !j.want.needs().Empty() {
 		return
 	}
-	for p, s := range j.f.Sources {
-		if s.Price > 0 {
-			if j.plan.Prices == nil {
-				j.plan.Prices = map[string]float64{}
-			}
-			j.plan.Prices[p.Registry] = s.Price
-		}
+	if len(j.f.Prices) > 0 {
+		j.plan.Prices = maps.Clone(j.f.Prices)
 	}
 	j.plan.Rechecks = j.slowed()
 	j.plan.Mountless = j.f.Target.Caps.Mount == providers.No

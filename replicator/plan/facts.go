@@ -21,6 +21,13 @@ type Facts struct {
 	Wants   []Want            // in any order
 	Left    []Refusal         // what is wanted and could not be surveyed, or is not due yet
 	Hints   []string          // if not empty, only these tags of the sources were looked at
+
+	// Prices is what reading costs at the registries that matter and have a price,
+	// in USD per GB of 1e9 bytes.
+	Prices map[string]float64
+	// Elsewhere has for each digest that was asked about the repositories of the
+	// rules' readers that are believed to hold it, best first at each registry.
+	Elsewhere map[v1.Hash][]Place
 }
 
 // A Want is one tag or digest of a source that one rule selects for the target.
@@ -49,6 +56,7 @@ type Rule struct {
 	VerifyEvery   time.Duration     // a target's tag is looked at again after this long
 	OnConflict    policy.OnConflict // "" is overwrite
 	OnGone        policy.OnGone     // "" is restore
+	Readers       []policy.Reader   // may be read instead of the source, best first
 }
 
 func (r *Rule) rewrites() bool {
@@ -90,8 +98,6 @@ type Target struct {
 // A Source is what was read of one source repository, for all its targets.
 type Source struct {
 	Place Place
-	// Price is what reading from it costs, in USD per GB of 1e9 bytes.
-	Price float64
 	// API is whether the registry answers the referrers API.
 	API providers.Tri
 	// Tags has the tags that carry referrers (cosign's and the fallback scheme's),

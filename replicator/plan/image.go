@@ -14,7 +14,7 @@ import (
 func (j *judge) image(g *group) {
 	t := j.tree(*g.Want, !g.broken && (g.restore || len(g.check) > 0))
 	t.doubt = g.broken || g.returns() && j.holds(g.Digest)
-	img := Image{Rule: g.Rule.Name, From: g.From, Selection: g.Rule.Selection, Tags: g.puts, Secured: j.secured(g)}
+	img := Image{Rule: g.Rule.Name, From: g.From, Selection: g.Rule.Selection, Tags: g.puts, Readers: g.Rule.Readers, Secured: j.secured(g)}
 	if j.reads(g) {
 		if bad := j.root(t, g, &img); bad != nil {
 			j.refuseGroup(g, bad)

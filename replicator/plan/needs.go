@@ -16,6 +16,10 @@ type Needs struct {
 	Probe  []v1.Hash // manifests to look for at the target by digest
 	Refers []v1.Hash // subjects whose referrers the target may list
 	Locate []v1.Hash // content whose place at the target's registry state may know
+
+	// Elsewhere is content whose place at the readers' registries state may know.
+	Elsewhere []v1.Hash
+
 	Source map[Place]SourceNeeds
 }
 
@@ -36,7 +40,8 @@ type Recheck struct{ Root, Subject v1.Hash }
 
 // Empty reports whether nothing is needed.
 func (n Needs) Empty() bool {
-	return len(n.Tags) == 0 && len(n.Probe) == 0 && len(n.Refers) == 0 && len(n.Locate) == 0 && len(n.Source) == 0
+	return len(n.Tags) == 0 && len(n.Probe) == 0 && len(n.Refers) == 0 && len(n.Locate) == 0 &&
+		len(n.Elsewhere) == 0 && len(n.Source) == 0
 }
 
 // wanting collects needs, each once.
@@ -44,6 +49,7 @@ type wanting struct {
 	tags          map[string]bool
 	probe, locate map[v1.Hash]bool
 	refers        map[v1.Hash]bool
+	elsewhere     map[v1.Hash]bool
 	source        map[Place]*sourceWanting
 }
 
@@ -56,7 +62,7 @@ type sourceWanting struct {
 func newWanting() *wanting {
 	return &wanting{
 		tags: map[string]bool{}, probe: map[v1.Hash]bool{}, locate: map[v1.Hash]bool{}, refers: map[v1.Hash]bool{},
-		source: map[Place]*sourceWanting{},
+		elsewhere: map[v1.Hash]bool{}, source: map[Place]*sourceWanting{},
 	}
 }
 
@@ -74,7 +80,8 @@ func (w *wanting) at(p Place) *sourceWanting {
 }
 
 func (w *wanting) needs() Needs {
-	n := Needs{Tags: names(w.tags), Probe: hashes(w.probe), Refers: hashes(w.refers), Locate: hashes(w.locate)}
+	n := Needs{Tags: names(w.tags), Probe: hashes(w.probe), Refers: hashes(w.refers), Locate: hashes(w.locate),
+		Elsewhere: hashes(w.elsewhere)}
 	for p, s := range w.source {
 		if n.Source == nil {
 			n.Source = map[Place]SourceNeeds{}

@@ -5,6 +5,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/transship/transship/policy"
 )
 
 // A Place is a repository of a registry, by the registry's name in the policy.
@@ -34,8 +36,8 @@ type Plan struct {
 	InStepOf map[string]int `json:"inStepOf,omitempty"`
 	Cost     Cost           `json:"cost"`
 
-	// Prices is what reading costs at each source registry that has a price, in USD
-	// per GB of 1e9 bytes; Mountless says that the target's registry is known to
+	// Prices is what reading costs at each registry that may be read and has a price,
+	// in USD per GB of 1e9 bytes; Mountless says that the target's registry is known to
 	// mount nothing.
 	Prices    map[string]float64 `json:"prices,omitempty"`
 	Mountless bool               `json:"mountless,omitempty"`
@@ -91,6 +93,9 @@ type Image struct {
 	// Secured says that the target has the root under a tag already, where what no
 	// tag holds ends by itself: what is below it stays.
 	Secured bool `json:"secured,omitempty"`
+
+	// Readers are the registries that may be read instead of From, best first.
+	Readers []policy.Reader `json:"readers,omitempty"`
 }
 
 // A Merge is a tag of the source that carries referrers: cosign's, or a fallback
@@ -120,6 +125,10 @@ type Blob struct {
 	v1.Descriptor
 	Have Have     `json:"have"`
 	From []string `json:"from,omitempty"` // repositories of the target registry that are believed to hold it, best first
+
+	// Readers are places at other registries that are believed to hold what is to
+	// be sent, in the order of the image's readers.
+	Readers []Place `json:"readers,omitempty"`
 }
 
 // Have says how a blob is expected to get to its repository. It is what is
@@ -205,8 +214,12 @@ type Cost struct {
 	Present   int     `json:"present"`
 	Bytes     int64   `json:"bytes"`           // to send
 	Saved     int64   `json:"saved"`           // not sent: mounted, shared or present
-	Read      int64   `json:"read"`            // to read from the source, each digest once in the whole run
+	Read      int64   `json:"read"`            // to read, each digest once in the whole run
 	Price     float64 `json:"price,omitempty"` // USD for Read, where registries have an egressPrice
+
+	// Nearer is what of Read comes from other registries than the source, sorted by
+	// name; what it saves is in Price already.
+	Nearer []Nearer `json:"nearer,omitempty"`
 }
 
 // MediaType tells whether n is an index.

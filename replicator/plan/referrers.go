@@ -242,7 +242,7 @@ func (r *referring) absent(e entry) (n Node, use bool, bad *trouble) {
 	if ok, _ := r.rule.ArtifactTypes.Match(m.ArtifactType); !ok && e.tag == "" {
 		return Node{}, false, nil
 	}
-	whole := &tree{j: r.j, src: r.src, rule: &Rule{CopyForeign: r.rule.CopyForeign}, probe: r.probe, doubt: r.doubt}
+	whole := &tree{j: r.j, src: r.src, rule: &Rule{CopyForeign: r.rule.CopyForeign, Readers: r.rule.Readers}, probe: r.probe, doubt: r.doubt}
 	if n, bad = whole.root(e.Digest); bad != nil {
 		return Node{}, false, bad
 	}

@@ -28,7 +28,7 @@ func (p Plan) WriteText(w io.Writer) error {
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for i := range p.Images {
 		img := &p.Images[i]
-		for _, line := range img.lines() {
+		for _, line := range p.lines(img) {
 			fmt.Fprintf(t, "  %s\n", line)
 		}
 	}
@@ -64,6 +64,9 @@ func (p Plan) headline() string {
 	if c.Price > 0 {
 		parts = append(parts, Dollars(c.Price)+" to read")
 	}
+	for _, n := range c.Nearer {
+		parts = append(parts, n.String())
+	}
 	text := strings.Join(parts, ", ")
 	if p.Create && !p.Empty() {
 		text += " (new repository)"
@@ -71,8 +74,8 @@ func (p Plan) headline() string {
 	return text
 }
 
-// lines returns the image's lines, one for each reason why tags are put.
-func (img *Image) lines() []string {
+// lines returns img's lines, one for each reason why tags are put.
+func (p *Plan) lines(img *Image) []string {
 	byWhy := map[Why][]string{}
 	var order []Why
 	for _, t := range img.Tags {
@@ -93,6 +96,9 @@ func (img *Image) lines() []string {
 		line := fmt.Sprintf("%s\t%s\t%s", why, list(byWhy[why], 4), Short(img.Root.Digest))
 		if i == 0 {
 			line += fmt.Sprintf("\t%s\t%s\tfrom %s", img.what(), img.how(), img.From)
+			for _, n := range p.elsewhere(img) {
+				line += fmt.Sprintf(", %s from %s", Bytes(n.Bytes), n.From)
+			}
 		}
 		lines = append(lines, line)
 	}
@@ -217,14 +223,18 @@ func (p Plan) Explain(ref string) []string {
 	var list []string
 	for i := range p.Images {
 		img := &p.Images[i]
+		how := img.how()
+		for _, n := range p.elsewhere(img) {
+			how += "; " + n.String()
+		}
 		byDigest := img.Root.Digest.String() == ref || img.Root.Source.String() == ref
 		for _, t := range img.Tags {
 			if t.Name == ref || byDigest {
-				list = append(list, fmt.Sprintf("%s: %s of %s (%s), %s", t.Name, t.Why.words(), Short(img.Root.Digest), img.what(), img.how()))
+				list = append(list, fmt.Sprintf("%s: %s of %s (%s), %s", t.Name, t.Why.words(), Short(img.Root.Digest), img.what(), how))
 			}
 		}
 		if byDigest && len(img.Tags) == 0 {
-			list = append(list, fmt.Sprintf("%s: it is brought without a tag (%s), %s", Short(img.Root.Digest), img.what(), img.how()))
+			list = append(list, fmt.Sprintf("%s: it is brought without a tag (%s), %s", Short(img.Root.Digest), img.what(), how))
 		}
 	}
 	for _, k := range p.Kept {

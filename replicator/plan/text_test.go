@@ -34,6 +34,10 @@ func TestForms(t *testing.T) {
 			w.ours["v1"] = state.TargetTag{Name: "v1", Source: w.hash("old"), Digest: w.hash("old"), PutAt: w.at}
 			delete(w.repos["app"].tags, "v3")
 		}},
+		{"readers", "v1=m1(c1 l1) v2=m2(c2 l2)", "", func(w *world) {
+			w.rule.Readers, w.prices = readers("eu"), map[string]float64{"src": 90_000, "eu": 20_000}
+			w.other("eu/mirror/app", "v1=m1")
+		}},
 		{"rewrite", "v1=ix[m1(c1)@linux/amd64 m2(c2)@linux/arm64]", "", func(w *world) {
 			w.rule.Platforms = policy.Platforms{Only: []policy.Platform{{OS: "linux", Architecture: "amd64"}}, Mode: policy.Rewrite}
 		}},
@@ -44,7 +48,9 @@ func TestForms(t *testing.T) {
 				tt.change(w)
 			}
 			f := w.facts()
-			f.Sources[Place{"src", "app"}].Price = 0.12
+			if f.Prices == nil {
+				f.Prices = map[string]float64{"src": 0.12}
+			}
 			f.Target.Caps.Mount = providers.Yes
 			p := Diff(f)
 			golden(t, tt.name+".txt", []byte(p.String()))

@@ -77,7 +77,7 @@ func (t *tree) node(d v1.Descriptor, depth int) (Node, *trouble) {
 	if bad != nil {
 		return Node{}, bad
 	}
-	n.Blobs, bad = t.place(append(m.Blobs(), blobs...))
+	n.Blobs, bad = t.place(d.Digest, append(m.Blobs(), blobs...))
 	if bad = cmp.Or(bad, t.fits(m, n.Blobs)); bad != nil {
 		return Node{}, bad
 	}
@@ -208,8 +208,8 @@ func (j *judge) present(digest v1.Hash, probe, doubt bool) (here, known bool) {
 	return here, known
 }
 
-// place says for each blob how it is expected to get to the target.
-func (t *tree) place(blobs []v1.Descriptor) (out []Blob, bad *trouble) {
+// place says for each blob of manifest how it is expected to get to the target.
+func (t *tree) place(manifest v1.Hash, blobs []v1.Descriptor) (out []Blob, bad *trouble) {
 	seen := map[v1.Hash]bool{}
 	for _, d := range blobs {
 		if seen[d.Digest] {
@@ -217,10 +217,14 @@ func (t *tree) place(blobs []v1.Descriptor) (out []Blob, bad *trouble) {
 		}
 		seen[d.Digest] = true
 		b := Blob{Descriptor: v1.Descriptor{MediaType: d.MediaType, Size: d.Size, Digest: d.Digest, URLs: d.URLs}}
-		if _, told := t.j.f.Target.Where[d.Digest]; !told {
+		_, told := t.j.f.Target.Where[d.Digest]
+		t.j.placeBlob(&b, t.rule.CopyForeign)
+		if told && b.Have == Upload {
+			b.Readers, told = t.j.readers(t.rule, manifest, d.Digest)
+		}
+		if !told {
 			bad = waiting()
 		}
-		t.j.placeBlob(&b, t.rule.CopyForeign)
 		out = append(out, b)
 	}
 	return out, bad

@@ -32,6 +32,8 @@ type world struct {
 	source    map[string]v1.Hash
 	referrers map[v1.Hash][]v1.Descriptor
 	repos     map[string]*repoModel
+	others    map[Place]*repoModel // of other registries
+	prices    map[string]float64
 	ours      map[string]state.TargetTag
 	listed    map[v1.Hash][]v1.Hash // by subject, in the target's fallback indexes
 	forgotten bool                  // state knows nothing
@@ -202,7 +204,7 @@ func (w *world) facts() Facts {
 	if w.bulk {
 		src.API, src.Referrers = providers.No, maps.Clone(w.referrers)
 	}
-	f := Facts{At: w.at, Sources: map[Place]*Source{from: src}, Target: Target{
+	f := Facts{At: w.at, Prices: w.prices, Elsewhere: map[v1.Hash][]Place{}, Sources: map[Place]*Source{from: src}, Target: Target{
 		Place: at, Caps: w.caps, Listed: true, Tags: map[string]v1.Hash{}, Ghosts: map[string]bool{},
 		Ours: w.ours, Refers: map[v1.Hash][]v1.Hash{}, Seen: map[v1.Hash]bool{}, Where: map[v1.Hash][]string{}, Failed: map[string]Failure{},
 	}}
@@ -259,6 +261,15 @@ func (w *world) answer(f *Facts, src *Source, n Needs) {
 			}
 		}
 	}
+	for _, d := range n.Elsewhere {
+		f.Elsewhere[d] = nil
+		for _, at := range slices.SortedFunc(maps.Keys(w.others), func(a, b Place) int { return strings.Compare(a.String(), b.String()) }) {
+			if w.others[at].has[d] {
+				f.Elsewhere[d] = append(f.Elsewhere[d], at)
+			}
+		}
+	}
+	w.asked.Elsewhere = append(w.asked.Elsewhere, n.Elsewhere...)
 	for _, d := range n.Refers {
 		f.Target.Refers[d] = w.listed[d]
 	}

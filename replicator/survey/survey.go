@@ -46,8 +46,12 @@ type Options struct {
 	Registries func(name string) (providers.Registry, error) // by the policy's name
 	State      Memory
 	Keep       func(providers.Manifest)      // takes the bytes of each manifest read; may be nil
-	Price      func(registry string) float64 // USD per GB read; may be nil
 	ReadRate   func(registry string) float64 // requests a second that it may be asked, 0 if not known; may be nil
+
+	// Price is what a GB read costs in USD, if that is given, and Readers are the
+	// registries that may be read instead of a link's source; both may be nil.
+	Price   func(registry string) (usd float64, given bool)
+	Readers func(Link) []policy.Reader
 
 	Width    int              // questions side by side, for each target and source; 32
 	Patience time.Duration    // how long tags wait for the targets' lists to be asked cheaply; 10 s
@@ -95,7 +99,10 @@ func New(o Options) *Survey {
 		o.Keep = func(providers.Manifest) {}
 	}
 	if o.Price == nil {
-		o.Price = func(string) float64 { return 0 }
+		o.Price = func(string) (float64, bool) { return 0, false }
+	}
+	if o.Readers == nil {
+		o.Readers = func(Link) []policy.Reader { return nil }
 	}
 	if o.ReadRate == nil {
 		o.ReadRate = func(string) float64 { return 0 }

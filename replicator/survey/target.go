@@ -36,6 +36,7 @@ type target struct {
 	listing map[v1.Hash]bool // manifests of a bulk listing
 	ours    map[string]state.TargetTag
 	facts   plan.Facts
+	readers map[string]string // hosts of the registries that may be read instead of a source
 }
 
 // list reads what the target has under which names. With hints it is not
@@ -106,10 +107,12 @@ const maxRounds = 100
 
 // begin fills the facts with what is known without a question.
 func (t *target) begin() {
-	t.facts = plan.Facts{At: t.at, Hints: t.job.Hints, Sources: map[plan.Place]*plan.Source{}, Target: plan.Target{
-		Place: t.place, Caps: t.caps, Absent: t.absent, Listed: t.whole, Changes: t.partly(), Tags: t.tags, Ours: t.ours,
-		Ghosts: map[string]bool{}, Seen: map[v1.Hash]bool{}, Refers: map[v1.Hash][]v1.Hash{}, Where: map[v1.Hash][]string{}, Failed: map[string]plan.Failure{},
-	}}
+	t.readers = map[string]string{}
+	t.facts = plan.Facts{At: t.at, Hints: t.job.Hints, Sources: map[plan.Place]*plan.Source{},
+		Prices: map[string]float64{}, Elsewhere: map[v1.Hash][]plan.Place{}, Target: plan.Target{
+			Place: t.place, Caps: t.caps, Absent: t.absent, Listed: t.whole, Changes: t.partly(), Tags: t.tags, Ours: t.ours,
+			Ghosts: map[string]bool{}, Seen: map[v1.Hash]bool{}, Refers: map[v1.Hash][]v1.Hash{}, Where: map[v1.Hash][]string{}, Failed: map[string]plan.Failure{},
+		}}
 	for _, l := range t.links {
 		src := t.sources[l.From]
 		if err := errors.Join(src.err, t.err); err != nil {
@@ -119,14 +122,16 @@ func (t *target) begin() {
 		}
 		if t.facts.Sources[l.From] == nil {
 			t.facts.Sources[l.From] = &plan.Source{
-				Place: l.From, Price: t.opts.Price(l.From.Registry), API: src.api(), Tags: src.referrerTags(),
+				Place: l.From, API: src.api(), Tags: src.referrerTags(),
 				Manifests: map[v1.Hash]plan.Manifest{}, Referrers: map[v1.Hash][]v1.Descriptor{},
 				Checked: map[v1.Hash]time.Time{}, PutOff: map[v1.Hash]bool{}, Failed: map[string]plan.Failure{},
 			}
 			t.copyReferrers(l.From)
+			t.price(l.From.Registry)
 		}
 		t.want(l)
 	}
+	t.price(t.place.Registry)
 	plan.SortWants(t.facts.Wants)
 }
 
@@ -153,6 +158,9 @@ func (t *target) round(ctx context.Context, n plan.Needs) error {
 	a := &answers{t: t, g: g, ctx: ctx}
 	if len(n.Locate) > 0 {
 		g.Go(func() error { return a.locate(n.Locate) })
+	}
+	if len(n.Elsewhere) > 0 {
+		g.Go(func() error { return a.elsewhere(n.Elsewhere) })
 	}
 	for _, tag := range n.Tags {
 		g.Go(func() error { return a.tag(tag) })

@@ -57,6 +57,9 @@ type host struct {
 	uploads   map[spot]*providers.Session
 	loaded    bool
 	told      map[string]lesson // capabilities that this process has reported
+
+	hides bool                 // layers that no manifest names
+	alone map[string]time.Time // repositories, "" for all, from which nothing is read until then unless they are sources
 }
 
 func (t *Transfer) hostOf(reg providers.Registry) *host {
@@ -71,7 +74,7 @@ func (t *Transfer) hostOf(reg providers.Registry) *host {
 			held:   map[spot]arrival{}, origin: map[v1.Hash]*landing{},
 			bringing: map[spot]*flight{}, sending: map[v1.Hash]*flight{}, putting: map[spot]*flight{},
 			merging: map[spot]*flight{}, refused: map[pair]time.Time{}, misses: map[pair]bool{}, lied: map[spot]bool{},
-			uploads: map[spot]*providers.Session{}, told: map[string]lesson{},
+			uploads: map[spot]*providers.Session{}, told: map[string]lesson{}, alone: map[string]time.Time{},
 		}
 		t.hosts[reg.Host()] = h
 	}
@@ -101,6 +104,7 @@ func (h *host) learn(ctx context.Context, t *Transfer, reg providers.Registry) (
 		h.refused[pair{r.From, r.To}] = r.Until
 	}
 	h.mounted = h.mounted || caps.Mount == providers.Yes
+	h.hides = caps.MountNeedsManifest
 	load := !h.loaded && caps.Chunks == providers.Yes
 	h.loaded = h.loaded || load
 	h.mu.Unlock()

@@ -182,16 +182,13 @@ func TestCheapestReader(t *testing.T) {
 		{"target cheaper", 0.12, 0.01, []string{"t0/sibling", "src/app"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t, 1, func(w *world) {
-				w.opts.Price = func(name string) float64 {
-					return map[string]float64{"src": tt.source, "t0": tt.target}[name]
-				}
-			})
+			w := newWorld(t, 1, nil)
 			to, err := w.tr.target(t.Context(), plan.Place{Registry: "t0", Repo: "app"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			wk := &work{t: w.tr, to: to, from: w.regs["src"], img: &plan.Image{From: plan.Place{Registry: "src", Repo: "app"}}}
+			wk := &work{t: w.tr, to: to, from: w.regs["src"], img: &plan.Image{From: plan.Place{Registry: "src", Repo: "app"}},
+				plan: &plan.Plan{Target: plan.Place{Registry: "t0", Repo: "app"}, Prices: map[string]float64{"src": tt.source, "t0": tt.target}}}
 			var got []string
 			for _, r := range wk.origin(plan.Blob{From: []string{"sibling"}}).readers {
 				got = append(got, r.at.String())

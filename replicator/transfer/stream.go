@@ -17,16 +17,22 @@ import (
 // stream uploads past the spool, straight from the source. One at a time for
 // each target host: the stream may have to open its source again while it holds
 // a write slot there, and only with one of them is that never a circle.
-func (w *work) stream(ctx context.Context, o *origin, s *providers.Session) (*providers.Session, error) {
+func (w *work) stream(ctx context.Context, o *origin, s *providers.Session) (*attempt, *providers.Session, error) {
 	select {
 	case w.to.host.streams <- struct{}{}:
 	case <-ctx.Done():
-		return s, context.Cause(ctx)
+		return nil, s, context.Cause(ctx)
 	}
 	defer func() { <-w.to.host.streams }()
-	defer o.take(w)
+	by := o.attempt()
+	defer by.take(w)
+	s, err := w.streamFrom(ctx, by, s)
+	return by, s, err
+}
+
+func (w *work) streamFrom(ctx context.Context, by *attempt, s *providers.Session) (*providers.Session, error) {
 	reading, cancel := context.WithCancel(ctx)
-	body := &streamBody{ctx: reading, o: o, h: sha256.New()}
+	body := &streamBody{ctx: reading, from: by, desc: by.o.desc, h: sha256.New()}
 	defer body.close()
 	defer cancel() // first: a late reader of the body must not keep close waiting
 	if s != nil {
@@ -35,7 +41,7 @@ func (w *work) stream(ctx context.Context, o *origin, s *providers.Session) (*pr
 	if err := body.begin(); err != nil {
 		return s, w.readError(ctx, err)
 	}
-	s, err := w.to.reg.Put(ctx, w.to.repo, o.desc, &sentBody{body, w}, w.uploadFrom(ctx, s, o.desc.Digest))
+	s, err := w.to.reg.Put(ctx, w.to.repo, body.desc, &sentBody{body, w}, w.uploadFrom(ctx, s, body.desc.Digest))
 	switch bad := body.failure(); {
 	case err == nil:
 		return nil, nil
@@ -53,8 +59,9 @@ func (w *work) stream(ctx context.Context, o *origin, s *providers.Session) (*pr
 // upload began in the middle, from an earlier run's session, there is nothing to
 // compute the digest from, and the target's own check must do.
 type streamBody struct {
-	ctx context.Context
-	o   *origin
+	ctx  context.Context
+	from *attempt
+	desc v1.Descriptor
 
 	mu     sync.Mutex
 	body   io.ReadCloser
@@ -77,7 +84,7 @@ func (b *streamBody) open(offset int64) error {
 	if b.body != nil {
 		b.body.Close()
 	}
-	b.body, b.err = b.o.Open(b.ctx, offset)
+	b.body, b.err = b.from.Open(b.ctx, offset)
 	b.at = offset
 	return b.err
 }
@@ -89,7 +96,7 @@ func (b *streamBody) ReadAt(p []byte, off int64) (int, error) {
 	n := 0
 	for n < len(p) && b.err == nil {
 		from := off + int64(n)
-		if from >= b.o.desc.Size {
+		if from >= b.desc.Size {
 			return n, io.EOF
 		}
 		n += b.some(p[n:], from)
@@ -99,7 +106,7 @@ func (b *streamBody) ReadAt(p []byte, off int64) (int, error) {
 
 // some reads a piece of what p asks for, at offset from.
 func (b *streamBody) some(p []byte, from int64) int {
-	end := max(0, b.o.desc.Size-tailSize)
+	end := max(0, b.desc.Size-tailSize)
 	if from >= end && b.tail != nil {
 		return copy(p, b.tail[from-end:])
 	}
@@ -128,11 +135,11 @@ func (b *streamBody) passed(p []byte) {
 
 // finish reads the tail and one byte more, and verifies the whole.
 func (b *streamBody) finish(end int64) {
-	size := b.o.desc.Size
+	size := b.desc.Size
 	buf := make([]byte, size-end+1)
 	n, err := io.ReadFull(b.body, buf)
 	if err == nil {
-		b.err = &spool.Mismatch{From: b.o.String(), Want: b.o.desc.Digest, Size: size, GotSize: size + 1, GotLonger: true}
+		b.err = &spool.Mismatch{From: b.from.String(), Want: b.desc.Digest, Size: size, GotSize: size + 1, GotLonger: true}
 		return
 	}
 	if n < len(buf)-1 || err != io.ErrUnexpectedEOF && err != io.EOF {
@@ -141,8 +148,8 @@ func (b *streamBody) finish(end int64) {
 		return
 	}
 	b.passed(buf[:n])
-	if got := sum(b.h); b.hashed == size && got != b.o.desc.Digest {
-		b.err = &spool.Mismatch{From: b.o.String(), Want: b.o.desc.Digest, Size: size, GotSize: size, Got: got}
+	if got := sum(b.h); b.hashed == size && got != b.desc.Digest {
+		b.err = &spool.Mismatch{From: b.from.String(), Want: b.desc.Digest, Size: size, GotSize: size, Got: got}
 		return
 	}
 	b.tail = buf[:n]
@@ -151,7 +158,7 @@ func (b *streamBody) finish(end int64) {
 // short makes of a body's early end a mismatch.
 func (b *streamBody) short(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return &spool.Mismatch{From: b.o.String(), Want: b.o.desc.Digest, Size: b.o.desc.Size, GotSize: b.at}
+		return &spool.Mismatch{From: b.from.String(), Want: b.desc.Digest, Size: b.desc.Size, GotSize: b.at}
 	}
 	return err
 }

@@ -79,9 +79,6 @@ type Options struct {
 	Stop  <-chan struct{}
 	Grace time.Duration
 
-	// Price of reading from a registry, in USD per GB, by its name in the policy;
-	// nil means that all cost the same.
-	Price  func(registry string) float64
 	Logger *slog.Logger
 	Now    func() time.Time // time.Now
 }

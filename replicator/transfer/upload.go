@@ -13,11 +13,12 @@ import (
 	"github.com/transship/transship/replicator/transfer/spool"
 )
 
-// upload sends b, going on from s or from a session that an earlier run left.
-// Wrong bytes from the source are read afresh once; bytes that had to make room
-// in the spool, or never fit, go past it.
+// upload sends b, going on from s or from a session that an earlier run left. What
+// cannot be read at one place is read at the next, wrong bytes from the source once
+// more; bytes that had to make room in the spool, or never fit, go past it.
 func (w *work) upload(ctx context.Context, b plan.Blob, s *providers.Session) error {
-	if err := w.t.bad.of(w, b.Digest); err != nil {
+	o := w.origin(b)
+	if err, _ := o.verdict(); o.left() == 0 {
 		return err
 	}
 	if b.Size < 0 {
@@ -25,54 +26,62 @@ func (w *work) upload(ctx context.Context, b plan.Blob, s *providers.Session) er
 		if err != nil {
 			return onSide(Source, gone(err))
 		}
-		b.Size = size
+		o.desc.Size = size
 	}
-	o := w.origin(b)
 	if left := w.resumable(b.Digest); left != nil {
 		s = left // better than one that a refused mount has opened
 	}
-	s, err := w.sendOurs(ctx, o, s)
-	if wrongBytes(err) {
-		w.t.opts.Progress.Retry(w.plan.Target, "wrong bytes from the source")
-		o.distrust()
-		s, err = w.sendOurs(ctx, o, nil)
-	}
-	if past(err) {
-		w.explain(o.desc, err)
-		o.lent = false
-		s, err = w.stream(ctx, o, s)
-	}
+	s, err := w.readAndSend(ctx, o, s)
 	w.settle(ctx, b.Digest, s, err)
-	wrong := wrongBytes(err)
-	if err = named(err, o); wrong && !o.lent {
-		w.t.bad.note(w, b.Digest, err)
+	if why, lied := o.verdict(); lied {
+		w.t.bad.note(w, b.Digest, onSide(Source, named(why)))
 	}
-	return err
+	return named(err)
 }
 
-// sendOurs sends o, again if what failed was a read for another repository: that
-// says nothing of ours. After some of these the error is theirs (o.lent).
-func (w *work) sendOurs(ctx context.Context, o *origin, s *providers.Session) (*providers.Session, error) {
-	s, err := w.send(ctx, o, s)
-	for try := 0; o.lent && sideOf(err) == Source && try < tries; try++ {
-		s, err = w.send(ctx, o, s)
+// readAndSend sends o through the spool or past it, from one reader after another.
+func (w *work) readAndSend(ctx context.Context, o *origin, s *providers.Session) (*providers.Session, error) {
+	move, streaming := w.send, false
+	for {
+		by, next, err := move(ctx, o, s)
+		if s = next; past(err) && !streaming {
+			w.explain(o.desc, err)
+			move, streaming = w.stream, true
+			continue
+		}
+		if sideOf(err) != Source || ctx.Err() != nil {
+			return s, err
+		}
+		ours, more := o.goOn(by, err)
+		if !more {
+			return s, err
+		}
+		if ours {
+			w.t.opts.Progress.Retry(w.plan.Target, "what was read is wrong or not whole")
+		}
+		if wrongBytes(err) {
+			s = nil // a part of them may be there
+		}
 	}
-	return s, err
 }
 
-// send uploads through the spool. It returns the session to go on from.
-func (w *work) send(ctx context.Context, o *origin, s *providers.Session) (*providers.Session, error) {
-	claim, err := w.t.spool.Claim(ctx, o.desc, w.to.host.name, o)
+// send uploads through the spool. It returns who read the bytes, and the session to
+// go on from.
+func (w *work) send(ctx context.Context, o *origin, s *providers.Session) (*attempt, *providers.Session, error) {
+	claim, err := w.t.spool.Claim(ctx, o.desc, w.to.host.name, o.attempt())
 	if err != nil {
-		return s, err
+		return nil, s, err
 	}
+	by := claim.Source().(*attempt)
 	defer func() {
 		claim.Release()
-		if from, ok := claim.Source().(*origin); ok {
-			from.take(w)
-		}
+		by.take(w)
 	}()
-	o.lent = o.lends(claim.Source())
+	s, err = w.sendClaim(ctx, o, claim, s)
+	return by, s, err
+}
+
+func (w *work) sendClaim(ctx context.Context, o *origin, claim *spool.Claim, s *providers.Session) (*providers.Session, error) {
 	ready := claim.Begin
 	if w.late() {
 		ready = claim.Whole
@@ -80,7 +89,7 @@ func (w *work) send(ctx context.Context, o *origin, s *providers.Session) (*prov
 	if err := ready(); err != nil {
 		return s, w.readError(ctx, err)
 	}
-	s, err = w.to.reg.Put(ctx, w.to.repo, o.desc, &sentBody{claim, w}, w.uploadFrom(ctx, s, o.desc.Digest))
+	s, err := w.to.reg.Put(ctx, w.to.repo, o.desc, &sentBody{claim, w}, w.uploadFrom(ctx, s, o.desc.Digest))
 	if err == nil {
 		return nil, nil
 	}
@@ -141,7 +150,7 @@ func (w *work) explain(desc v1.Descriptor, err error) {
 }
 
 // named makes of a mismatch what people can act on.
-func named(err error, o *origin) error {
+func named(err error) error {
 	wrong, ok := errors.AsType[*spool.Mismatch](err)
 	if !ok {
 		return err

@@ -22,10 +22,11 @@ func (p *program) planCmd() *cobra.Command {
 		Short: "Show what sync would do; change nothing",
 		Long: `Plan asks the registries what sync would ask, and prints what it would do: every
 tag with the reason, what is left as it is and why, and the bytes that would move,
-with their price where the policy has an egressPrice.
+with their price where the policy has an egressPrice, and what is read from another
+registry than the source, with what that saves.
 
 --explain tells of one reference of a source which rule, filter and mapping takes it
-or leaves it out, without asking any registry.`,
+or leaves it out, and where its layers are read, without asking any registry.`,
 		Example: `  transship plan
   transship plan --only apps:team-a/web
   transship plan -o json | jq '.cost'

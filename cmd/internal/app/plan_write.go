@@ -70,6 +70,9 @@ func (w *planWriter) end(out planSummary) error {
 	if c.Price > 0 {
 		w.p.printf(" (%s)", plan.Dollars(c.Price))
 	}
+	for _, n := range c.Nearer {
+		w.p.printf(", %s", n)
+	}
 	w.p.printf("\n")
 	for _, note := range out.Notes {
 		w.p.printf("note: %s\n", note)

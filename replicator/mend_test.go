@@ -1,7 +1,9 @@
 package replicator
 
 import (
+	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,6 +76,36 @@ func (r *rig) remove(server, repo, ref string) {
 	r.t.Helper()
 	if err := r.servers[server].Remove(repo, ref); err != nil {
 		r.t.Fatal(err)
+	}
+}
+
+// A run brings what refers to an image and not the image; then the target drops what
+// no tag holds. The next run does not believe that it is there: a target refuses an
+// index without its children, and no image without what refers to it.
+func TestReferrersThatEndBeforeTheirImage(t *testing.T) {
+	for _, api := range []bool{true, false} {
+		r := newRig(t, oneRule, func(name string, q *registrytest.Quirks) { q.NoReferrers = name == "one" && !api })
+		a := content.Image("a", []content.Blob{content.Layer("la", 1000)})
+		sbom := content.Refer(a, "application/vnd.example.sbom", "sb")
+		r.load("team/app", a, "v1")
+		r.servers["one"].Before(func(req *http.Request, class registrytest.Class) *registrytest.Fault {
+			if class == registrytest.ManifestPut && strings.HasSuffix(req.URL.Path, "/v1") {
+				return &registrytest.Fault{Status: 403}
+			}
+			return nil
+		})
+		if reports, _ := r.pass(); reports[0].OK() {
+			t.Fatalf("%+v", reports)
+		}
+		r.servers["one"].Before(nil)
+		r.remove("one", "team/app", sbom.Digest.String())
+		r.later()
+		reports, n := r.pass()
+		r.fine(reports)
+		r.equal()
+		if got := n["one"].Of(registrytest.ManifestHead); got > 1 {
+			t.Errorf("%d manifests were looked for\n%s", got, n["one"])
+		}
 	}
 }
 

@@ -23,6 +23,7 @@ func (j *judge) image(g *group) {
 	} else {
 		img.Root = shallow(g, j)
 	}
+	t.doubt = t.doubt || g.returns() // nothing refuses an image whose referrers have gone
 	refs, bad := j.referrersOf(t, g, img.Root)
 	if bad != nil {
 		j.refuseGroup(g, bad)

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/transship/transship/providers"
@@ -123,7 +122,7 @@ func (r *Registry) refusesPass(ctx context.Context, resp *http.Response, p pass)
 		if p.direct.held != nil && resp.Request.Method == http.MethodHead {
 			return r.sign.over(ctx, p) // the answer cannot say why
 		}
-		return p.direct.held != nil && strings.Contains(strings.ToLower(peek(resp).message), "token has expired")
+		return p.direct.held != nil && saysOver(peek(resp).message)
 	}
 	return false
 }

@@ -141,6 +141,21 @@ func TestSignInIsRenewed(t *testing.T) {
 		}
 		c.wantFetched(t, 2)
 	})
+	t.Run("told by 403 by the token service", func(t *testing.T) { // as ECR Public may
+		c := newCloud(t)
+		c.s.Set(func(q *registrytest.Quirks) { q.Mode = registrytest.Bearer })
+		r := c.open(t)
+		if err := copyImage(t.Context(), r, "app", "v1", image("app")); err != nil {
+			t.Fatal(err)
+		}
+		c.s.ExpireTokens()
+		c.s.Next(1, registrytest.Token, registrytest.Fault{Status: 403, Code: "DENIED",
+			Message: "Your authorization token has expired. Reauthenticate and try again."})
+		if err := copyImage(t.Context(), r, "app", "v2", image("app")); err != nil {
+			t.Error(err)
+		}
+		c.wantFetched(t, 2)
+	})
 	t.Run("told by 403 to HEAD, which has no words", func(t *testing.T) {
 		c := newCloud(t)
 		load(t, c.s, "app", image("app"), "v1")

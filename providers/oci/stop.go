@@ -3,6 +3,7 @@ package oci
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -65,6 +66,22 @@ func (s *stopper) good() {
 // whatever it was asked for.
 func refusesIdentity(err error) (*providers.Error, bool) {
 	e, ok := errors.AsType[*providers.Error](err)
-	return e, ok && e.Kind == providers.Denied &&
-		(e.Status == http.StatusUnauthorized || e.Op == opToken && e.Status == http.StatusBadRequest)
+	if !ok || e.Kind != providers.Denied {
+		return e, false
+	}
+	switch e.Status {
+	case http.StatusUnauthorized:
+		return e, true
+	case http.StatusBadRequest:
+		return e, e.Op == opToken
+	case http.StatusForbidden:
+		return e, e.Op == opToken && saysOver(e.Err.Error())
+	}
+	return e, false
+}
+
+// saysOver recognizes how ECR, at its registry, and ECR Public, at its token service,
+// say that a credential is over: by 403.
+func saysOver(message string) bool {
+	return strings.Contains(strings.ToLower(message), "token has expired")
 }

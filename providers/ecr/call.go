@@ -27,14 +27,18 @@ func call[I, O any](ctx context.Context, r *Registry, op, repo string, in *I,
 // slotless is call for what a request waits for that has a slot already.
 func slotless[I, O any](ctx context.Context, r *Registry, op, repo string, in *I,
 	ask func(*ecr.Client, context.Context, *I, ...func(*ecr.Options)) (*O, error)) (*O, error) {
+	return asked(ctx, r, op, repo, func(c *clients) (*O, error) { return ask(c.ecr, ctx, in) })
+}
+
+func asked[O any](ctx context.Context, r *Registry, op, repo string, ask func(*clients) (*O, error)) (*O, error) {
 	c, err := r.api(ctx)
 	if err != nil {
 		return nil, again(err, op, r.where(repo))
 	}
-	out, err := ask(c.ecr, ctx, in)
+	out, err := ask(c)
 	if cache, ok := c.creds.(*aws.CredentialsCache); err != nil && ok && expired(err) {
 		cache.Invalidate()
-		out, err = ask(c.ecr, ctx, in)
+		out, err = ask(c)
 	}
 	if err != nil {
 		return nil, r.explain(ctx, op, repo, err)

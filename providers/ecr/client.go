@@ -12,9 +12,10 @@ import (
 
 // clients speak to the service's API as one identity.
 type clients struct {
-	ecr   *ecr.Client
-	sts   *sts.Client
-	creds aws.CredentialsProvider
+	config aws.Config // for the clients of other services
+	ecr    *ecr.Client
+	sts    *sts.Client
+	creds  aws.CredentialsProvider
 }
 
 // connect reads the SDK's configuration (environment, shared files) and makes the
@@ -35,7 +36,7 @@ func (r *Registry) connect(ctx context.Context) (*clients, error) {
 	for _, role := range id.Roles {
 		cfg.Credentials = assume(r.stsOf(cfg), role)
 	}
-	return &clients{creds: cfg.Credentials, sts: r.stsOf(cfg), ecr: ecr.NewFromConfig(cfg, func(o *ecr.Options) {
+	return &clients{config: cfg, creds: cfg.Credentials, sts: r.stsOf(cfg), ecr: ecr.NewFromConfig(cfg, func(o *ecr.Options) {
 		if r.opts.Endpoints.ECR != "" {
 			o.BaseEndpoint = &r.opts.Endpoints.ECR
 		}

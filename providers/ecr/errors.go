@@ -28,6 +28,7 @@ var codes = map[string]providers.Kind{
 
 	"RepositoryNotFoundException": providers.NotFound, "ImageNotFoundException": providers.NotFound,
 	"LifecyclePolicyNotFoundException": providers.NotFound, "RepositoryPolicyNotFoundException": providers.NotFound,
+	"RegistryNotFoundException": providers.NotFound,
 
 	"RepositoryAlreadyExistsException": providers.Conflict, "ImageTagAlreadyExistsException": providers.Conflict,
 
@@ -37,7 +38,7 @@ var codes = map[string]providers.Kind{
 	"InvalidParameterException": providers.Invalid, "ValidationException": providers.Invalid, "InvalidTagParameterException": providers.Invalid,
 	"SerializationException": providers.Invalid, "ValidationError": providers.Invalid,
 
-	"UnknownOperationException": providers.Unsupported,
+	"UnknownOperationException": providers.Unsupported, "UnsupportedCommandException": providers.Unsupported,
 
 	"ServerException": providers.Unavailable, "InternalFailure": providers.Unavailable, "ServiceUnavailable": providers.Unavailable,
 	"IDPCommunicationError": providers.Unavailable,

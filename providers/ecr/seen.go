@@ -53,11 +53,12 @@ func (r *Registry) observe(ctx context.Context, in middleware.DeserializeInput, 
 	return out, meta, err
 }
 
-// operation names a call for figures: by ECR's own names, and "token" for
-// whatever gives a credential.
+// operation names a call for figures: by the names of ECR and ECR Public, and
+// "token" for whatever gives a credential.
 func operation(ctx context.Context) string {
 	op := awsmiddleware.GetOperationName(ctx)
-	if awsmiddleware.GetServiceID(ctx) != "ECR" || op == "GetAuthorizationToken" {
+	service := awsmiddleware.GetServiceID(ctx)
+	if service != "ECR" && service != "ECR PUBLIC" || op == "GetAuthorizationToken" {
 		return providers.OpToken
 	}
 	return op

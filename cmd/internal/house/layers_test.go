@@ -120,7 +120,7 @@ func forbidden(f file, to string) string {
 // testServers are the folders of what the demo and the benchmarks run against, beside
 // tests.
 var testServers = []string{
-	"providers/registrytest", "providers/ecr/ecrtest", "providers/gar/gartest", "providers/acr/acrtest",
+	"providers/registrytest", "providers/ecr/ecrtest", "providers/ecrpublic/ecrpublictest", "providers/gar/gartest", "providers/acr/acrtest",
 	"state/statetest", "state/postgres/pgtest",
 }
 
@@ -161,7 +161,7 @@ func TestOneFolderPerModule(t *testing.T) {
 		"github.com/docker/cli":                  {"cmd/internal/app"},
 		"github.com/google/go-containerregistry": {"providers", "replicator", "state", "cmd"},
 		"golang.org/x/sync":                      {"providers", "replicator", "state", "cmd"},
-		"github.com/aws/aws-sdk-go-v2":           {"providers/ecr"},
+		"github.com/aws/aws-sdk-go-v2":           {"providers/ecr", "providers/ecrpublic"},
 		"github.com/aws/smithy-go":               {"providers/ecr"}, // the SDK's own errors
 		"github.com/Azure/azure-sdk-for-go":      {"providers/acr"},
 		"cloud.google.com/go":                    {"providers/gar"},

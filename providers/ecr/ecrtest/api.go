@@ -46,6 +46,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 	case isECR:
 		s.serveECR(w, r, target, body)
+	case s.serveBeside(w, r, body):
 	case strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") || r.URL.Query().Has("Action"):
 		s.serveSTS(w, r, body)
 	default:

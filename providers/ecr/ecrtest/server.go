@@ -37,6 +37,7 @@ type Server struct {
 	iam             *IAM
 	http            *http.Server
 	url             string
+	beside          []Service
 	loop            sync.WaitGroup
 	once            sync.Once
 

@@ -1,6 +1,6 @@
 package policy
 
-// Sign in to ECR with AWS's own chain: environment, shared configuration, web
+// Sign in to ECR and ECR Public with AWS's own chain: environment, shared configuration, web
 // identity (IRSA), EKS Pod Identity, instance metadata. {} is that chain as it is.
 type AWSAuth struct {
 	// A profile of the shared configuration to begin with.

@@ -23,6 +23,7 @@ var cloudHosts = []cloudHost{
 	{"gar", looksGAR, checkGAR},
 	{"acr", looksACR, checkACR},
 	{"ghcr", is("ghcr.io"), fine},
+	{"ecrpublic", is("public.ecr.aws"), fine},
 	{"gitlab", is("registry.gitlab.com"), fine},
 	{"quay", is("quay.io"), fine},
 }

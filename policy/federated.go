@@ -15,7 +15,7 @@ type FederatedAuth struct {
 	// The file of the projected service account token, from kubernetes. It is read at
 	// each use.
 	TokenFile string `json:"tokenFile,omitempty"`
-	// The role to take, at ecr.
+	// The role to take, at ecr and ecrpublic.
 	RoleARN string `json:"roleARN,omitempty" policy:"roleARN"`
 	// The name of the session in AWS's logs, at ecr. Default: transship.
 	SessionName string `json:"sessionName,omitempty" policy:"sessionName"`

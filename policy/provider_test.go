@@ -18,7 +18,7 @@ func TestInferProvider(t *testing.T) {
 		"123456789012.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn": "ecr",
 		"123456789012.dkr.ecr.us-iso-east-1.c2s.ic.gov":               "ecr",
 		"123456789012.dkr.ecr.ap-southeast-5.amazonaws.com":           "ecr",
-		"public.ecr.aws": "oci",
+		"public.ecr.aws": "ecrpublic",
 		"123456789012.ecr.eu-west-1.amazonaws.com": "oci",
 		"europe-west1-docker.pkg.dev":              "gar",
 		"northamerica-northeast1-docker.pkg.dev":   "gar",

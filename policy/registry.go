@@ -11,9 +11,9 @@ type Registry struct {
 	// The host, as in registry.example.com or registry.lab:5000, or its URL.
 	// Every registry but a layout has one.
 	Host string `json:"host,omitempty" policy:"host"`
-	// What kind of registry it is: ecr (Amazon ECR), gar (Google Artifact Registry
-	// and its gcr.io hosts), acr (Azure Container Registry), ghcr (GitHub's), gitlab
-	// (GitLab's container registry, GitLab.com's or one's own), quay (quay.io, or a
+	// What kind of registry it is: ecr (Amazon ECR), ecrpublic (Amazon ECR
+	// Public), gar (Google Artifact Registry and its gcr.io hosts), acr (Azure
+	// Container Registry), ghcr (GitHub's), gitlab (GitLab's container registry, GitLab.com's or one's own), quay (quay.io, or a
 	// Quay of one's own), oci (any registry that follows the OCI distribution spec) or
 	// layout (OCI image layouts on disk). Default: inferred from the host.
 	Provider string `json:"provider,omitempty" policy:"provider"`
@@ -26,7 +26,7 @@ type Registry struct {
 	APIHost string `json:"apiHost,omitempty" policy:"host"`
 	// Speak http instead of https. Needed for an http:// host.
 	PlainHTTP bool `json:"plainHTTP,omitempty"`
-	// Who we are. Default: at ecr, gar and acr the cloud's own chain; elsewhere the
+	// Who we are. Default: at ecr, ecrpublic, gar and acr the cloud's own chain; elsewhere the
 	// docker configuration and its credential helpers, then anonymous.
 	Auth Auth `json:"auth,omitzero"`
 	// A PEM file with the certificate authorities to trust besides the system's.
@@ -81,13 +81,13 @@ type Auth struct {
 	APIToken Secret `json:"apiToken,omitzero"`
 	// Send no credentials, even if the docker configuration has some.
 	Anonymous bool `json:"anonymous,omitempty"`
-	// AWS's own sign-in, at ecr.
+	// AWS's own sign-in, at ecr and ecrpublic.
 	AWS *AWSAuth `json:"aws,omitempty"`
 	// Google Cloud's own sign-in, at gar.
 	GCP *GCPAuth `json:"gcp,omitempty"`
 	// Azure's own sign-in, at acr.
 	Azure *AzureAuth `json:"azure,omitempty"`
-	// An identity of another cloud, at ecr, gar and acr.
+	// An identity of another cloud, at ecr, ecrpublic, gar and acr.
 	Federated *FederatedAuth `json:"federated,omitempty"`
 }
 

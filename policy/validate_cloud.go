@@ -5,14 +5,15 @@ import (
 	"strings"
 )
 
-// providerOfAuth is the provider that each cloud's sign-in is for.
+// providerOfAuth are the providers that each cloud's sign-in is for.
 var providerOfAuth = []struct {
-	key, provider string
-	set           func(Auth) bool
+	key       string
+	providers []string
+	set       func(Auth) bool
 }{
-	{"aws", "ecr", func(a Auth) bool { return a.AWS != nil }},
-	{"gcp", "gar", func(a Auth) bool { return a.GCP != nil }},
-	{"azure", "acr", func(a Auth) bool { return a.Azure != nil }},
+	{"aws", []string{"ecr", "ecrpublic"}, func(a Auth) bool { return a.AWS != nil }},
+	{"gcp", []string{"gar"}, func(a Auth) bool { return a.GCP != nil }},
+	{"azure", []string{"acr"}, func(a Auth) bool { return a.Azure != nil }},
 }
 
 // apiProviders have an API at a host of its own.
@@ -34,12 +35,15 @@ func (r Registry) validateCloud(path string, ps *Problems) {
 	provider := r.ProviderName()
 	r.validateAPI(path, ps)
 	for _, a := range providerOfAuth {
-		if a.set(r.Auth) && a.provider != provider {
-			ps.add(join(path, "auth."+a.key), "is for %s, and this registry is %s%s; %s", a.provider, provider, r.inferred(), authInstead(provider))
+		if a.set(r.Auth) && !slices.Contains(a.providers, provider) {
+			ps.add(join(path, "auth."+a.key), "is for %s, and this registry is %s%s; %s", strings.Join(a.providers, " and "), provider, r.inferred(), authInstead(provider))
 		}
 	}
 	if a := r.Auth.AWS; a != nil {
 		a.validate(join(path, "auth.aws"), ps)
+	}
+	if region := zeroOf(r.Auth.AWS).Region; provider == "ecrpublic" && region != "" && region != "us-east-1" {
+		ps.add(join(path, "auth.aws.region"), "the API of ECR Public is in us-east-1 alone; remove it")
 	}
 	if a := r.Auth.Azure; a != nil {
 		a.validate(join(path, "auth.azure"), ps)
@@ -83,7 +87,7 @@ func (r Registry) inferred() string {
 
 func authInstead(provider string) string {
 	for _, a := range providerOfAuth {
-		if a.provider == provider {
+		if slices.Contains(a.providers, provider) {
 			return "use auth." + a.key
 		}
 	}

@@ -3,14 +3,14 @@ package policy
 import "fmt"
 
 // ownCloud is the cloud of each provider that can be signed in to from another.
-var ownCloud = map[string]FederatedFrom{"ecr": FromAWS, "gar": FromGCP, "acr": FromAzure}
+var ownCloud = map[string]FederatedFrom{"ecr": FromAWS, "ecrpublic": FromAWS, "gar": FromGCP, "acr": FromAzure}
 
 // validate checks that there is what both ends need, and nothing of others.
 func (f FederatedAuth) validate(provider, inferred, path string, ps *Problems) {
 	own, ok := ownCloud[provider]
 	switch {
 	case !ok:
-		ps.add(path, "is for ecr, gar and acr, and this registry is %s%s; %s", provider, inferred, authInstead(provider))
+		ps.add(path, "is for ecr, ecrpublic, gar and acr, and this registry is %s%s; %s", provider, inferred, authInstead(provider))
 		return
 	case f.From == own:
 		ps.add(join(path, "from"), "%s is the cloud of this registry itself; use auth.%s", own, own)
@@ -37,10 +37,11 @@ func (f FederatedAuth) validateTaker(provider, inferred, path string, ps *Proble
 		{"workloadIdentityProvider", "gar", f.WorkloadIdentityProvider != "", "a provider of a workload identity pool"}, {"serviceAccount", "gar", f.ServiceAccount != "", ""},
 		{"tenantID", "acr", f.TenantID != "", "the tenant of the registry"}, {"clientID", "acr", f.ClientID != "", "the application or managed identity to sign in as"},
 	} {
+		mine := k.of == provider || k.of == "ecr" && provider == "ecrpublic" && k.key != "region"
 		switch {
-		case k.set && k.of != provider:
+		case k.set && !mine:
 			ps.add(join(path, k.key), "is for %s, and this registry is %s%s; remove it", k.of, provider, inferred)
-		case !k.set && k.of == provider && k.needed != "":
+		case !k.set && mine && k.needed != "":
 			ps.add(join(path, k.key), "is missing; %s wants %s", provider, k.needed)
 		}
 	}

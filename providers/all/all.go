@@ -13,6 +13,7 @@ import (
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/acr"
 	"github.com/transship/transship/providers/ecr"
+	"github.com/transship/transship/providers/ecrpublic"
 	"github.com/transship/transship/providers/gar"
 	"github.com/transship/transship/providers/ghcr"
 	"github.com/transship/transship/providers/gitlab"
@@ -32,14 +33,15 @@ type provider struct {
 }
 
 var providersByName = map[string]provider{
-	"acr":    {open: openACR, pushTimes: true, signsIn: true, makes: true},
-	"ecr":    {open: openECR, pushTimes: true, signsIn: true, makes: true},
-	"gar":    {open: openGAR, pushTimes: true, signsIn: true, makes: true},
-	"ghcr":   {open: openGHCR, pushTimes: true},
-	"gitlab": {open: openGitLab},
-	"layout": {open: openLayout},
-	"oci":    {open: openOCI},
-	"quay":   {open: openQuay, makes: true},
+	"acr":       {open: openACR, pushTimes: true, signsIn: true, makes: true},
+	"ecr":       {open: openECR, pushTimes: true, signsIn: true, makes: true},
+	"ecrpublic": {open: openECRPublic, signsIn: true, makes: true},
+	"gar":       {open: openGAR, pushTimes: true, signsIn: true, makes: true},
+	"ghcr":      {open: openGHCR, pushTimes: true},
+	"gitlab":    {open: openGitLab},
+	"layout":    {open: openLayout},
+	"oci":       {open: openOCI},
+	"quay":      {open: openQuay, makes: true},
 }
 
 // Options say how to open a registry, whichever provider it has. Zero values
@@ -163,6 +165,17 @@ func openECR(o Options) (providers.Registry, error) {
 		return nil, err
 	}
 	return opened(ecr.New(ecr.Options{OCI: o.oci(), Identity: who, Create: o.CreateECR}))
+}
+
+func openECRPublic(o Options) (providers.Registry, error) {
+	who, err := o.ecrIdentity()
+	if err == nil {
+		err = checkECREndpoints(o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return opened(ecrpublic.New(ecrpublic.Options{OCI: o.oci(), Identity: who, Never: o.CreateECR.Never}))
 }
 
 func openGAR(o Options) (providers.Registry, error) {

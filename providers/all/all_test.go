@@ -9,7 +9,8 @@ import (
 )
 
 func TestOpen(t *testing.T) {
-	hosts := map[string]string{"oci": "registry.example.com", "layout": "", "gitlab": "registry.gitlab.com", "ghcr": "ghcr.io", "quay": "quay.io",
+	alone(t)
+	hosts := map[string]string{"oci": "registry.example.com", "layout": "", "gitlab": "registry.gitlab.com", "ghcr": "ghcr.io", "quay": "quay.io", "ecrpublic": "public.ecr.aws",
 		"ecr": "123456789012.dkr.ecr.eu-west-1.amazonaws.com", "gar": "europe-west1-docker.pkg.dev", "acr": "acmedr.azurecr.io"}
 	if want := slices.Sorted(maps.Keys(hosts)); !slices.Equal(Names(), want) {
 		t.Errorf("providers %v, want %v", Names(), want)
@@ -60,5 +61,15 @@ func TestDocumented(t *testing.T) {
 			t.Errorf("%s: to read %q, to write %q", name, reads, writes)
 		}
 		r.Close()
+	}
+}
+
+// alone has AWS's chain find nobody, without asking around.
+func alone(t *testing.T) {
+	none := t.TempDir() + "/none"
+	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_PROFILE": "", "AWS_WEB_IDENTITY_TOKEN_FILE": "",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI": "", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "",
+		"AWS_CONFIG_FILE": none, "AWS_SHARED_CREDENTIALS_FILE": none, "AWS_EC2_METADATA_DISABLED": "true"} {
+		t.Setenv(name, value)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/acr"
 	"github.com/transship/transship/providers/ecr"
+	"github.com/transship/transship/providers/ecrpublic"
 	"github.com/transship/transship/providers/gar"
 	"github.com/transship/transship/providers/ghcr"
 	"github.com/transship/transship/providers/layout"
@@ -13,13 +14,14 @@ import (
 
 // samples are hosts that a provider can be opened for without being asked.
 var samples = map[string]string{
-	"acr":    "registry.azurecr.io",
-	"ecr":    "000000000000.dkr.ecr.us-east-1.amazonaws.com",
-	"gar":    "us-docker.pkg.dev",
-	"ghcr":   "ghcr.io",
-	"gitlab": "registry.gitlab.com",
-	"oci":    "registry.example.com",
-	"quay":   "quay.io",
+	"acr":       "registry.azurecr.io",
+	"ecr":       "000000000000.dkr.ecr.us-east-1.amazonaws.com",
+	"ecrpublic": "public.ecr.aws",
+	"gar":       "us-docker.pkg.dev",
+	"ghcr":      "ghcr.io",
+	"gitlab":    "registry.gitlab.com",
+	"oci":       "registry.example.com",
+	"quay":      "quay.io",
 }
 
 // Documented is what is known of every registry of the named provider. It asks
@@ -38,6 +40,8 @@ func Documented(name string) providers.Caps {
 	case *acr.Registry:
 		r = cloud.Registry
 	case *ecr.Registry:
+		r = cloud.Registry
+	case *ecrpublic.Registry:
 		r = cloud.Registry
 	case *gar.Registry:
 		r = cloud.Registry

@@ -29,7 +29,7 @@ const (
 
 // awsEndpoints are the variables of AWS's SDK that name where we, or who signs us
 // in, ask.
-var awsEndpoints = []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR", "AWS_ENDPOINT_URL_STS",
+var awsEndpoints = []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR", "AWS_ENDPOINT_URL_ECR_PUBLIC", "AWS_ENDPOINT_URL_STS",
 	"AWS_ENDPOINT_URL_SSO", "AWS_ENDPOINT_URL_SSO_OIDC"}
 
 // checkECREndpoints looks at what AWS's SDK will read.

@@ -13,6 +13,7 @@ func TestEndpointsInClear(t *testing.T) {
 	for _, tt := range []struct{ provider, variable, value string }{
 		{"ecr", "AWS_ENDPOINT_URL", "http://proxy.example:4566"},
 		{"ecr", "AWS_ENDPOINT_URL_ECR", "http://10.0.0.1"},
+		{"ecrpublic", "AWS_ENDPOINT_URL_ECR_PUBLIC", "http://10.0.0.1"},
 		{"ecr", "AWS_ENDPOINT_URL_STS", "HTTP://127.0.0.1.example.com/"},
 		{"gar", "CLOUDSDK_API_ENDPOINT_OVERRIDES_ARTIFACTREGISTRY", "http://user:secret@localhost.example:80/"},
 		{"gar", "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS", "http://[::ffff:10.0.0.1]/"},

@@ -4,7 +4,7 @@
 // are, whether a repository is there at all, and how it is made.
 //
 // One access token signs both, as Bearer; it is fetched once however many wait for
-// it and renewed at half its life, or when it is refused. An identity that Google
+// it and renewed before it ends, or when it is refused. An identity that Google
 // refuses stops the registry for a while with one error, instead of being shown
 // again and again.
 //

@@ -44,8 +44,8 @@ func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // TestExchanges: a registry that is looked at every five minutes for a day makes
-// two exchanges an hour with a key, and four by a chain of accounts; no more and no
-// fewer if the API alone is asked.
+// less than three exchanges an hour, with a key and by a chain of accounts; no more
+// and no fewer if the API alone is asked.
 func TestExchanges(t *testing.T) {
 	for _, tt := range []struct {
 		accounts []string
@@ -75,15 +75,14 @@ func TestExchanges(t *testing.T) {
 			}
 			calls := s.Calls()
 			t.Logf("%d exchanges of the key, %d impersonations in %d hours", calls["Token"], calls["GenerateAccessToken"], hours)
-			if calls["Token"] > 2*hours+1 || calls["Token"] < 2*hours-1 || calls["GenerateAccessToken"] > int64(len(chain))*(2*hours+1) {
+			if calls["Token"]+calls["GenerateAccessToken"] > 3*hours || calls["Token"] < hours {
 				t.Errorf("calls %v", calls)
 			}
 		})
 	}
 }
 
-// TestRenewalFails: a token that cannot be renewed at half its life is used to its
-// end.
+// TestRenewalFails: a token that cannot be renewed in time is used to its end.
 func TestRenewalFails(t *testing.T) {
 	s := serve(t, gartest.Options{})
 	signedIn(t, s, s.IAM().Account("sync"))
@@ -98,9 +97,10 @@ func TestRenewalFails(t *testing.T) {
 			t.Fatal(head, list)
 		}
 		s.Fail(1<<30, "Token", gartest.Fault{Code: 503, Status: "UNAVAILABLE"})
-		time.Sleep(35 * time.Minute)
-		if head, list := both(); head != nil || list != nil {
-			t.Errorf("after half its life: %v, %v", head, list)
+		time.Sleep(50 * time.Minute)
+		asked := s.Calls()["Token"]
+		if head, list := both(); head != nil || list != nil || s.Calls()["Token"] == asked {
+			t.Errorf("shortly before its end: %v, %v", head, list)
 		}
 		time.Sleep(time.Hour)
 		if head, list := both(); providers.KindOf(head) != providers.Unavailable || providers.KindOf(list) != providers.Unavailable {

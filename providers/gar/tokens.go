@@ -13,9 +13,9 @@ import (
 
 // A token is an access token of our identity.
 type token struct {
-	value         string
-	half, expires time.Time // it is renewed from half on
-	who           providers.Identity
+	value          string
+	renew, expires time.Time // another is fetched from renew on
+	who            providers.Identity
 }
 
 // tokens holds the one access token of a registry, for both its planes, and for a
@@ -37,7 +37,7 @@ const (
 	aloneFor   = 15 * time.Minute // the same, where the registry has a credential of its own
 )
 
-// good returns the token that is at hand, unless its half is over or its value is
+// good returns the token that is at hand, unless it is to be renewed or its value is
 // not wanted; or why there is none to be had.
 func (t *tokens) good(not string) (*token, error) {
 	t.mu.Lock()
@@ -45,7 +45,7 @@ func (t *tokens) good(not string) (*token, error) {
 	if t.refused != nil && time.Now().Before(t.until) {
 		return nil, t.refused
 	}
-	if t.have == nil || t.have.value == not || !time.Now().Before(t.have.half) {
+	if t.have == nil || t.have.value == not || !time.Now().Before(t.have.renew) {
 		return nil, nil
 	}
 	return t.have, nil
@@ -109,9 +109,17 @@ func (r *Registry) token(ctx context.Context, not string) (*token, error) {
 		}
 		return nil, err
 	}
-	fresh.half = start.Add(fresh.expires.Sub(start) / 2)
+	fresh.renew = renewal(start, fresh.expires)
 	r.tokens.keep(fresh)
 	return fresh, nil
+}
+
+// renewal is when a token of this life is renewed: late, as each takes an exchange
+// for each account of a chain, and still with five minutes to try again; those that
+// have less are renewed at half their life.
+func renewal(start, expires time.Time) time.Time {
+	life := expires.Sub(start)
+	return expires.Add(-min(max(life/5, 5*time.Minute), life/2))
 }
 
 // pauseOfRefused is long where the API is an extra: to find nobody can take seconds.
@@ -135,7 +143,7 @@ func (r *Registry) signIn(ctx context.Context) (oci.Credential, error) {
 	r.tokens.mu.Lock()
 	r.tokens.given = t.value
 	r.tokens.mu.Unlock()
-	return oci.Credential{RegistryToken: t.value, Expires: t.expires, Who: t.who}, nil
+	return oci.Credential{RegistryToken: t.value, Expires: t.expires, Renew: t.renew, Who: t.who}, nil
 }
 
 // stop names who is refused, and stops the registry.

@@ -14,12 +14,12 @@ import (
 )
 
 // A SignIn fetches the credential of a cloud's identity for one registry. It is
-// called once however many requests wait, again at half the credential's life,
-// and when the host no longer takes it, in the middle of a long copy too. Its
-// errors are providers.Errors that name the identity: Denied stops the registry
-// for a while, as [Options.SignIn] says; Unavailable keeps the credential at hand
-// as long as it lives. It should give up within seconds, not minutes, where a
-// metadata server is not there.
+// called once however many requests wait, again from [Credential.Renew] on, and
+// when the host no longer takes it, in the middle of a long copy too. Its errors
+// are providers.Errors that name the identity: Denied stops the registry for a
+// while, as [Options.SignIn] says; Unavailable keeps the credential at hand as long
+// as it lives. It should give up within seconds, not minutes, where a metadata
+// server is not there.
 //
 // What the three clouds make of it:
 //
@@ -42,6 +42,7 @@ type Credential struct {
 	RegistryToken string // for the registry itself, as Bearer
 
 	Expires time.Time          // zero: fetched anew every five minutes
+	Renew   time.Time          // from when on another is fetched; zero: at half its life
 	Who     providers.Identity // whom it is for; its name is in errors
 }
 
@@ -121,7 +122,10 @@ func (k *keeper) renew(ctx context.Context) (*held, error) {
 		return nil, err
 	}
 	h := &held{Credential: c, fetched: start, half: start.Add(unknownLife / 2)}
-	if !c.Expires.IsZero() {
+	switch {
+	case !c.Renew.IsZero():
+		h.half = c.Renew
+	case !c.Expires.IsZero():
 		h.half = start.Add(c.Expires.Sub(start) / 2)
 	}
 	k.mu.Lock()

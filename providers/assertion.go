@@ -115,7 +115,7 @@ func (a Assertion) Check(now time.Time) error {
 	switch {
 	case !a.Expires.IsZero() && now.After(a.Expires.Add(Skew)):
 		return a.Wrong("have it renewed: the kubelet does that with a projected token, not with a copy of one",
-			"it is over since %v", now.Sub(a.Expires).Round(time.Second))
+			"it has been over for %v", now.Sub(a.Expires).Round(time.Second))
 	case !a.NotBefore.IsZero() && now.Before(a.NotBefore.Add(-Skew)):
 		return a.Wrong("check this machine's clock, and that of who issued it", "it is not good for another %v", a.NotBefore.Sub(now).Round(time.Second))
 	}

@@ -173,14 +173,14 @@ func exchangeHint(code, words string) string {
 		return "let the provider's attribute condition hold for that subject: gcloud iam workload-identity-pools providers describe"
 	case strings.Contains(lower, "audience"):
 		return "add that audience to the provider (--allowed-audiences), or name another in auth.federated.audience"
-	case strings.Contains(lower, "connecting") || strings.Contains(lower, "jwk") || strings.Contains(lower, "sign"):
+	case strings.Contains(lower, "stale") || strings.Contains(lower, "expired") || strings.Contains(lower, "not yet") || strings.Contains(lower, "future"):
+		return "have the token renewed, and check the clock of who issued it"
+	case strings.Contains(lower, "connecting") || strings.Contains(lower, "jwk") || strings.Contains(lower, "signature"):
 		return "Google has to reach the keys of the issuer, or the provider has to hold them (--jwk-json-path)"
 	case strings.Contains(lower, "issuer"):
 		return "the provider is for another issuer: make one for this (create-oidc --issuer-uri), or name that in auth.federated.workloadIdentityProvider"
 	case strings.Contains(lower, "account"):
 		return "the provider is for another account of AWS: make one for this (create-aws --account-id)"
-	case strings.Contains(lower, "stale") || strings.Contains(lower, "expired") || strings.Contains(lower, "not yet") || strings.Contains(lower, "future"):
-		return "have the token renewed, and check the clock of who issued it"
 	}
 	return "check the provider of the workload identity pool: transship doctor prints how it has to be"
 }

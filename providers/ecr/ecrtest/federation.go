@@ -125,3 +125,10 @@ func (s *Server) getWebIdentityToken(r *http.Request, body []byte, form url.Valu
 		"iat": now.Unix(), "exp": now.Unix() + int64(life), "https://sts.amazonaws.com/": map[string]string{"aws_account": who.who.account}}),
 		now.Add(time.Duration(life) * time.Second).UTC().Format(time.RFC3339)}}, nil
 }
+
+// ForbidOutbound takes it back.
+func (s *Server) ForbidOutbound() {
+	s.iam.mu.Lock()
+	defer s.iam.mu.Unlock()
+	s.iam.outbound = nil
+}

@@ -54,17 +54,36 @@ func (k *Keys) now() *pair {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.pair == nil {
-		r, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			panic(err) // no randomness
-		}
 		e, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			panic(err) // no randomness
 		}
-		k.pair = &pair{r, e, random(), random()}
+		k.pair = &pair{nextRSA(), e, random(), random()}
 	}
 	return k.pair
+}
+
+// ring are the process's RSA keys, which take long to make: those that are made one
+// after the other differ, and all have ids of their own.
+var ring struct {
+	mu   sync.Mutex
+	n    int
+	keys [4]*rsa.PrivateKey
+}
+
+func nextRSA() *rsa.PrivateKey {
+	ring.mu.Lock()
+	defer ring.mu.Unlock()
+	at := &ring.keys[ring.n%len(ring.keys)]
+	ring.n++
+	if *at == nil {
+		k, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			panic(err) // no randomness
+		}
+		*at = k
+	}
+	return *at
 }
 
 // Sign writes claims as a token of RS256, with the issuer unless they name one.

@@ -53,11 +53,7 @@ func (i Issuer) Whoami(context.Context) (providers.Identity, error) {
 func (i Issuer) read() (providers.Assertion, error) {
 	raw, err := readFile(i.Path)
 	if err != nil {
-		hint := "check auth.federated.tokenFile, and that the pod has a volume with a projected serviceAccountToken there"
-		if errors.Is(err, fs.ErrPermission) {
-			hint = "let this user read it (fsGroup of the pod's securityContext)"
-		}
-		return providers.Assertion{}, i.fail(hint, err)
+		return providers.Assertion{}, i.fail(unreadable(err), err)
 	}
 	token := strings.TrimSpace(string(raw))
 	switch {
@@ -71,6 +67,14 @@ func (i Issuer) read() (providers.Assertion, error) {
 		return a, i.fail("check auth.federated.tokenFile: what is wanted is the token that the kubelet projects", err)
 	}
 	return a, nil
+}
+
+// unreadable says what to do about a file that cannot be read.
+func unreadable(err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "let this user read it (fsGroup of the pod's securityContext)"
+	}
+	return "check auth.federated.tokenFile, and that the pod has a volume with a projected serviceAccountToken there"
 }
 
 // readFile reads one byte more than a token may have.

@@ -106,9 +106,11 @@ func TestTrust(t *testing.T) {
 	f := Federated{RoleARN: "arn:aws-us-gov:iam::123456789012:role/path/mirror"}
 	for issuer, want := range map[string]map[string]string{
 		"https://oidc.eks.eu-west-1.amazonaws.com/id/A1": {"oidc.eks.eu-west-1.amazonaws.com/id/A1:aud": "sts.amazonaws.com", "oidc.eks.eu-west-1.amazonaws.com/id/A1:sub": "s"},
+		"https://sts.windows.net/t/":                     {"sts.windows.net/t/:aud": "sts.amazonaws.com", "sts.windows.net/t/:sub": "s"},
+		"https://login.microsoftonline.com/t/v2.0":       {"login.microsoftonline.com/t/v2.0:aud": "guid", "login.microsoftonline.com/t/v2.0:sub": "s"},
 		"https://accounts.google.com":                    {"accounts.google.com:aud": "s", "accounts.google.com:oaud": "sts.amazonaws.com", "accounts.google.com:sub": "s"},
 	} {
-		text := f.trust(providers.Assertion{Issuer: issuer, Subject: "s"})
+		text := f.trust(providers.Assertion{Issuer: issuer, Subject: "s", Audience: []string{"guid"}})
 		var doc struct{ Statement []trustStatement }
 		if err := json.Unmarshal([]byte(text[strings.Index(text, "{"):]), &doc); err != nil || len(doc.Statement) != 1 {
 			t.Fatalf("%v\n%s", err, text)
@@ -118,7 +120,7 @@ func TestTrust(t *testing.T) {
 		}
 		builtIn := strings.Contains(issuer, "google")
 		principal := doc.Statement[0].Principal["Federated"]
-		if builtIn != !strings.Contains(text, "create-open-id-connect-provider") || !builtIn && principal != "arn:aws-us-gov:iam::123456789012:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/A1" {
+		if builtIn != !strings.Contains(text, "create-open-id-connect-provider") || !builtIn && principal != "arn:aws-us-gov:iam::123456789012:oidc-provider/"+strings.TrimPrefix(issuer, "https://") {
 			t.Errorf("principal %s\n%s", principal, text)
 		}
 	}

@@ -23,10 +23,11 @@ type trustStatement struct {
 // provider, and the role's trust policy.
 func (f Federated) trust(a providers.Assertion) string {
 	issuer := strings.TrimPrefix(a.Issuer, "https://")
-	is, principal, made := map[string]string{issuer + ":aud": f.audience(), issuer + ":sub": a.Subject}, f.providerARN(issuer),
-		fmt.Sprintf("aws iam create-open-id-connect-provider --url %s --client-id-list %s\n", a.Issuer, f.audience())
+	audience := f.shownTo(a)
+	is, principal, made := map[string]string{issuer + ":aud": audience, issuer + ":sub": a.Subject}, f.providerARN(issuer),
+		fmt.Sprintf("aws iam create-open-id-connect-provider --url %s --client-id-list %s\n", a.Issuer, audience)
 	if issuer == google {
-		is = map[string]string{google + ":aud": a.Subject, google + ":oaud": f.audience(), google + ":sub": a.Subject}
+		is = map[string]string{google + ":aud": a.Subject, google + ":oaud": audience, google + ":sub": a.Subject}
 		principal, made = google, ""
 	}
 	doc, err := json.MarshalIndent(map[string]any{"Version": "2012-10-17", "Statement": []trustStatement{{"Allow",
@@ -37,10 +38,20 @@ func (f Federated) trust(a providers.Assertion) string {
 	return fmt.Sprintf("%saws iam update-assume-role-policy --role-name %s --policy-document file://trust.json\n%s", made, f.roleName(), doc)
 }
 
-// providerARN is the identity provider of IAM for an issuer, in the role's account.
+// shownTo is the audience to trust: the one that is expected, but for Entra's tokens
+// of version 2, which are for the application's id whatever was asked for.
+func (f Federated) shownTo(a providers.Assertion) string {
+	if strings.HasPrefix(a.Issuer, "https://login.microsoftonline.") && len(a.Audience) > 0 {
+		return a.Audience[0]
+	}
+	return f.audience()
+}
+
+// providerARN is the identity provider of IAM for an issuer, in the role's account;
+// a slash at the issuer's end is part of it.
 func (f Federated) providerARN(issuer string) string {
 	base, _, _ := strings.Cut(f.RoleARN, ":role/")
-	return base + ":oidc-provider/" + strings.TrimSuffix(issuer, "/")
+	return base + ":oidc-provider/" + issuer
 }
 
 func (f Federated) roleName() string { return f.RoleARN[strings.LastIndex(f.RoleARN, "/")+1:] }

@@ -86,10 +86,12 @@ func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 
 // projects yields the images of a project's repositories.
 func (r *Registry) projects(ctx context.Context, at place, prefix string, yield func(string, error) bool) {
-	list := func(c *artifactregistry.Client, ctx context.Context) iterator.Pageable {
-		return c.ListRepositories(ctx, &pb.ListRepositoriesRequest{Parent: r.host.parent(at.project)})
+	parent := r.host.parent(at.project)
+	list := func(c *artifactregistry.Client, ctx context.Context, filter string) iterator.Pageable {
+		return c.ListRepositories(ctx, &pb.ListRepositoriesRequest{Parent: parent, Filter: filter})
 	}
-	for repo, err := range pages[*pb.Repository](ctx, r, opRepositories, "ListRepositories", at.project, list) {
+	filter := beginning(parent+"/repositories", at.repository)
+	for repo, err := range filtered[*pb.Repository](ctx, r, "ListRepositories", at.project, filter, list) {
 		if err != nil {
 			yield("", err)
 			return
@@ -106,10 +108,14 @@ func (r *Registry) projects(ctx context.Context, at place, prefix string, yield 
 
 // images yields those of one repository, and reports whether to go on.
 func (r *Registry) images(ctx context.Context, at place, prefix string, yield func(string, error) bool) bool {
-	list := func(c *artifactregistry.Client, ctx context.Context) iterator.Pageable {
-		return c.ListPackages(ctx, &pb.ListPackagesRequest{Parent: r.host.resource(at)})
+	list := func(c *artifactregistry.Client, ctx context.Context, filter string) iterator.Pageable {
+		return c.ListPackages(ctx, &pb.ListPackagesRequest{Parent: r.host.resource(at), Filter: filter})
 	}
-	for pkg, err := range pages[*pb.Package](ctx, r, opRepositories, "ListPackages", at.key(), list) {
+	filter := ""
+	if image, within := strings.CutPrefix(prefix, r.host.path(place{at.project, at.repository, ""})); within {
+		filter = beginning(r.host.resource(at)+"/packages", image)
+	}
+	for pkg, err := range filtered[*pb.Package](ctx, r, "ListPackages", at.key(), filter, list) {
 		if err != nil {
 			yield("", err)
 			return false

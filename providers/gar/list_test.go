@@ -175,6 +175,40 @@ func TestRepositories(t *testing.T) {
 	}
 }
 
+// TestRepositoriesFiltered: what a prefix leaves out is not sent by the service; a
+// filter that leaves nothing is not believed.
+func TestRepositoriesFiltered(t *testing.T) {
+	s := gartest.New(t, gartest.Options{Quirks: func(q *gartest.Quirks) { q.PageDefault, q.PageMax = 10, 10 }})
+	signedIn(t, s, s.IAM().Account("sync"))
+	for i := range 25 {
+		load(t, s, fmt.Sprintf("acme/mirror/app-%02d/x", i), content.Image("x", nil), "v1")
+		load(t, s, fmt.Sprintf("acme/other-%02d/x", i), content.Image("x", nil), "v1")
+	}
+	r := open(t, s)
+	for _, tt := range []struct {
+		prefix                  string
+		nothing                 bool
+		names                   int
+		repositories, packages int64
+	}{
+		{"acme/mir", false, 25, 1, 3},
+		{"acme/mirror/app-07/", false, 1, 0, 1},
+		{"acme/mirror/app-0", false, 10, 0, 1},
+		{"acme/mirror/app-07/", true, 1, 0, 4},
+		{"acme/mir", true, 25, 4, 3},
+		{"acme/mirror/none", false, 0, 0, 4},
+	} {
+		s.Configure(func(q *gartest.Quirks) { q.FiltersNothing = tt.nothing })
+		before := s.Calls()
+		got, err := collect(r.Repositories(t.Context(), tt.prefix))
+		calls := s.Calls()
+		repos, packages := calls["ListRepositories"]-before["ListRepositories"], calls["ListPackages"]-before["ListPackages"]
+		if err != nil || len(got) != tt.names || repos != tt.repositories || packages != tt.packages {
+			t.Errorf("below %s: %d by %d and %d calls (%v), want %d by %d and %d", tt.prefix, len(got), repos, packages, err, tt.names, tt.repositories, tt.packages)
+		}
+	}
+}
+
 // TestGCR: the gcr.io hosts by their own names, with a project of a domain.
 func TestGCR(t *testing.T) {
 	for host, location := range gcrLocations {

@@ -38,7 +38,11 @@ func (s *Server) listPackages(c *call) (any, *Fault) {
 	if _, f := s.below(c); f != nil {
 		return nil, f
 	}
-	names, next, f := page(s, c, s.packages(c.key), func(n string) string { return n })
+	names, f := s.filter(c, s.packages(c.key), func(n string) string { return s.resource(c.key) + "/packages/" + escape(n) })
+	if f != nil {
+		return nil, f
+	}
+	names, next, f := page(s, c, names, func(n string) string { return n })
 	if f != nil {
 		return nil, f
 	}

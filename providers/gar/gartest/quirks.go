@@ -16,6 +16,8 @@ type Quirks struct {
 	// PageDefault and PageMax are the page sizes of the Admin API's lists; a larger
 	// size is cut down.
 	PageDefault, PageMax int
+	// FiltersNothing lets no name through a filter (a list is to be had without).
+	FiltersNothing bool
 	// RelatedTags is how many tags ListVersions names at one version.
 	RelatedTags int
 	// ChildCap is how many children tags/list names.

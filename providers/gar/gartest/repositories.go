@@ -151,6 +151,10 @@ func (s *Server) listRepositories(c *call) (any, *Fault) {
 		}
 	}
 	s.mu.Unlock()
+	keys, f := s.filter(c, keys, s.resource)
+	if f != nil {
+		return nil, f
+	}
 	keys, next, f := page(s, c, keys, func(k string) string { return k })
 	if f != nil {
 		return nil, f

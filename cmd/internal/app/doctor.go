@@ -48,8 +48,9 @@ prints what to mend, and the smallest permission to grant for what the policy do
 with the registry. Where an identity of another cloud signs in (auth.federated), it tries
 each link of that way, and prints the trust to make on the other side.
 
-It changes nothing: to try a push it begins an upload and gives it up. A check takes
-10 seconds at most.`,
+It changes nothing: to try a push it begins an upload and gives it up, where a rule would
+write. Of what cannot be tried without leaving something there, mounts and tags that do
+not move, it says what is known. A check takes 10 seconds at most.`,
 		Example: "  transship doctor\n  transship doctor --registry prod\n  transship doctor -o json | jq '.registries[].checks[] | select(.verdict == \"failed\")'",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

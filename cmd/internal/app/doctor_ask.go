@@ -181,52 +181,6 @@ func (d *doctor) cannotPull(ctx context.Context, err error) finding {
 	return f
 }
 
-// push begins an upload and gives it up, where a rule writes to the registry.
-func (d *doctor) push(ctx context.Context, reg providers.Registry, listed string) {
-	if !d.isA("target") {
-		d.skip("no rule writes to it", "push")
-		return
-	}
-	repo := d.targetRepo(listed)
-	if repo == "" {
-		d.skip("no repository is known to try it with", "push")
-		return
-	}
-	d.run(ctx, "push", func(ctx context.Context) finding {
-		caps, err := reg.Caps(ctx)
-		if err == nil {
-			err = caps.Names.Check(repo)
-		}
-		if err == nil {
-			err = reg.TryPush(ctx, repo)
-		}
-		if providers.KindOf(err) == providers.NotFound && !d.what.Create.Never && all.Makes(d.up.Provider) {
-			return warn("", "%s is not there yet; a push makes it, which was not tried", repo)
-		}
-		return failedBy(ctx, err, "to "+repo)
-	})
-}
-
-// targetRepo is where a rule writes, as far as it can be known without a pass.
-func (d *doctor) targetRepo(listed string) string {
-	for _, r := range d.set.Rules {
-		for _, t := range r.To {
-			if t.Registry != d.name {
-				continue
-			}
-			for _, from := range plainNames(r) {
-				if repo, err := r.MapRepository(t, r.From.Registry, from); err == nil {
-					return repo
-				}
-			}
-		}
-	}
-	if listed == "" && !all.SignsIn(d.up.Provider) && all.Documented(d.up.Provider).Names.IsZero() {
-		return "transship-doctor" // where no account, project or folder comes before
-	}
-	return listed
-}
-
 // abilities tells what the host can do and where that was learned.
 func (d *doctor) abilities(ctx context.Context, reg providers.Registry, repo string, digest v1.Hash) {
 	caps, err := reg.Caps(ctx)
@@ -235,10 +189,24 @@ func (d *doctor) abilities(ctx context.Context, reg providers.Registry, repo str
 		return
 	}
 	caps = d.learned.over(reg.Host(), caps)
-	d.run(ctx, "mount", func(context.Context) finding { return ability(caps, providers.CapMount, caps.Mount) })
+	d.run(ctx, "mount", func(context.Context) finding { return untried(caps, providers.CapMount, caps.Mount) })
 	d.run(ctx, "referrers", func(ctx context.Context) finding { return referrersOf(ctx, reg, caps, repo, digest) })
-	d.run(ctx, "immutable", func(context.Context) finding { return ability(caps, providers.CapImmutable, caps.Immutable) })
+	d.run(ctx, "immutable", func(context.Context) finding { return untried(caps, providers.CapImmutable, caps.Immutable) })
 	d.run(ctx, "quotas", func(context.Context) finding { return good("%s", quotaLine(caps.Quotas)) })
+}
+
+// untried is an ability that cannot be tried without leaving something there: a mount
+// leaves a layer, unless it is of a repository's own, which proves nothing; a tag that
+// is put once more has another time, and tells the world.
+func untried(caps providers.Caps, name string, is providers.Tri) finding {
+	switch source := caps.Source(name); {
+	case is == providers.Maybe:
+		return good("not known and not tried, as that would leave something there; a sync finds out, and remembers")
+	case source == providers.Tried:
+		return good("%s (%s by a sync)", is, source)
+	default:
+		return good("%s (%s), not tried", is, source)
+	}
 }
 
 func ability(caps providers.Caps, name string, is providers.Tri) finding {

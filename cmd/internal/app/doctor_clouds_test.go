@@ -46,7 +46,7 @@ func doctorOf(t *testing.T, m may) (code int, text string, clouds map[string]che
 	ecr, gar := ecrtest.New(t, ecrtest.Options{}), gartest.New(t, gartest.Options{})
 	acr := acrtest.New(t, acrtest.Options{TLS: true})
 	for repo, load := range map[string]func(string, *content.Manifest, ...string) error{
-		"team/app": ecr.Load, "back/app": ecr.Load, "acme/mirror/team/app": gar.Load, "dr/app": acr.Load,
+		"team/app": ecr.Load, "back/app": ecr.Load, "acme/mirror/team/app": gar.Load, "dr/app": acr.Load, "aaa/first": acr.Load,
 	} {
 		if err := load(repo, content.Image("app", []content.Blob{content.Layer("l", 100)}), "v1"); err != nil {
 			t.Fatal(err)
@@ -155,6 +155,25 @@ func TestDoctorOfReaders(t *testing.T) {
 		}
 		if !strings.Contains(c.Grant, missing) {
 			t.Errorf("%s: to grant: %s; want %s", name, c.Grant, missing)
+		}
+	}
+}
+
+// TestDoctorPushesWhereRulesWrite: where a rule has a pattern, the push is tried where
+// a repository of its source would come to, not at whatever the target lists first.
+func TestDoctorPushesWhereRulesWrite(t *testing.T) {
+	_, _, clouds := doctorOf(t, may{azure: acrtest.AcrPush})
+	// "two" maps acme/mirror/team/* to dr/app; the other rules name what they read.
+	for name, want := range map[string]string{"google": "to acme/mirror/team/app", "azure": "to dr/app", "aws": "to back/app"} {
+		if f := clouds[name].check("push"); f.Verdict != fine || f.Detail != want {
+			t.Errorf("%s: %+v, want %s", name, f, want)
+		}
+	}
+	for _, check := range []string{"mount", "immutable"} {
+		for name, c := range clouds {
+			if f := c.check(check); !strings.Contains(f.Detail, "not tried") {
+				t.Errorf("%s: %s: %+v", name, check, f)
+			}
 		}
 	}
 }

@@ -71,10 +71,10 @@ rules:
 	}
 	for _, tt := range []struct{ registry, listed, want string }{
 		{"dst", "other", "mirror/team/app"}, {"gar", "p/r/x", "p/r/x"}, {"gar", "", ""},
-		{"src", "", "transship-doctor"}, {"lab", "", ""},
+		{"src", "", "transship-doctor"}, {"lab", "", ""}, // no source answers here
 	} {
 		d := &doctor{set: set, name: tt.registry, up: checkup{Provider: set.Registries[tt.registry].ProviderName()}}
-		if got := d.targetRepo(tt.listed); got != tt.want {
+		if got, _ := d.targetRepo(t.Context(), tt.listed); got != tt.want {
 			t.Errorf("%s with %q listed: %q, want %q", tt.registry, tt.listed, got, tt.want)
 		}
 	}

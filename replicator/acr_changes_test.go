@@ -60,9 +60,9 @@ func (r *acrRig) asks(name string, tags, manifests int64) {
 
 // TestACRChanges: of large repositories that did not change a target is asked one
 // call for each, whatever their length; a source one more, for signatures. By default
-// 2,400 tags in two repositories, with TRANSSHIP_LONG=1 100,000 in 20.
+// 2,400 tags in two repositories, with TRANSSHIP_LONG=1 100,000 in 50.
 func TestACRChanges(t *testing.T) {
-	repos, tags := scale(2, 20), scale(1200, 5000)
+	repos, tags := scale(2, 50), scale(1200, 2000)
 	r := bigACR(t, repos, tags)
 	for range 2 {
 		reports, counts := r.pass()

@@ -186,9 +186,9 @@ func TestRepositoriesFiltered(t *testing.T) {
 	}
 	r := open(t, s)
 	for _, tt := range []struct {
-		prefix                  string
-		nothing                 bool
-		names                   int
+		prefix                 string
+		nothing                bool
+		names                  int
 		repositories, packages int64
 	}{
 		{"acme/mir", false, 25, 1, 3},

@@ -76,7 +76,7 @@ func (t *target) listedElsewhere(ctx context.Context, digests []v1.Hash, found m
 			return
 		}
 		for _, d := range digests {
-			if other.listing[d] && !slices.Contains(found[d], at) {
+			if other.shown[d] && !slices.Contains(found[d], at) {
 				found[d] = append(found[d], at)
 			}
 		}

@@ -34,6 +34,7 @@ type target struct {
 	absent  bool
 	whole   bool
 	listing map[v1.Hash]bool // manifests of a bulk listing
+	shown   map[v1.Hash]bool // the same when listed is closed, for other targets
 	ours    map[string]state.TargetTag
 	facts   plan.Facts
 	readers map[string]string // hosts of the registries that may be read instead of a source
@@ -42,7 +43,10 @@ type target struct {
 // list reads what the target has under which names. With hints it is not
 // listed: each tag is asked for.
 func (t *target) list(ctx context.Context) error {
-	defer close(t.listed)
+	defer func() {
+		t.shown = t.listing // of which another is made if the list is read anew
+		close(t.listed)
+	}()
 	t.clear()
 	t.ours = map[string]state.TargetTag{}
 	var err error

@@ -22,6 +22,7 @@ var cloudHosts = []cloudHost{
 	{"ecr", looksECR, checkECR},
 	{"gar", looksGAR, checkGAR},
 	{"acr", looksACR, checkACR},
+	{"dockerhub", is("docker.io", "index.docker.io", "registry-1.docker.io"), fine},
 	{"ghcr", is("ghcr.io"), fine},
 	{"ecrpublic", is("public.ecr.aws"), fine},
 	{"gitlab", is("registry.gitlab.com"), fine},

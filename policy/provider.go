@@ -4,7 +4,7 @@ import "fmt"
 
 // Providers are the names that a registry's provider may have in this version.
 func Providers() []string {
-	return []string{"acr", "ecr", "ecrpublic", "gar", "ghcr", "gitlab", "layout", "oci", "quay"}
+	return []string{"acr", "dockerhub", "ecr", "ecrpublic", "gar", "ghcr", "gitlab", "layout", "oci", "quay"}
 }
 
 // InferProvider names the provider of a host when the policy does not: that of the
@@ -31,14 +31,12 @@ func checkProvider(name string) error {
 }
 
 func laterNames() []string {
-	return []string{"dockerhub", "harbor"}
+	return []string{"harbor"}
 }
 
 // laterProviders says how each is reached as a plain registry until then.
 func laterProviders(name string) (instead string, ok bool) {
 	switch name {
-	case "dockerhub":
-		return "host index.docker.io and auth {username: ..., password: an access token}", true
 	case "harbor":
 		return "auth {username: ..., password: ...} of a robot account", true
 	}

@@ -49,6 +49,7 @@ const referenceUnits = `
 | notation | meaning |
 |---|---|
 | duration | numbers with units, largest first: w, d, h, m, s, ms, us, ns; 90s, 1h30m, 7d |
+| percent | 0% to 100%: 10% |
 | rate | a number in a time: 40/s, 600/m, 100/6h |
 | bytes a second | a size a second: 200MB/s; kB, MB, GB, TB are powers of 1000, KiB, MiB, GiB, TiB of 1024 |
 | secret | text with ${VARIABLES} of the environment ($${ is a literal ${), or file:/path, read at each use; never printed |

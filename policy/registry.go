@@ -13,7 +13,7 @@ type Registry struct {
 	Host string `json:"host,omitempty" policy:"host"`
 	// What kind of registry it is: ecr (Amazon ECR), ecrpublic (Amazon ECR
 	// Public), gar (Google Artifact Registry and its gcr.io hosts), acr (Azure
-	// Container Registry), ghcr (GitHub's), gitlab (GitLab's container registry, GitLab.com's or one's own), quay (quay.io, or a
+	// Container Registry), dockerhub (Docker Hub), ghcr (GitHub's), gitlab (GitLab's container registry, GitLab.com's or one's own), quay (quay.io, or a
 	// Quay of one's own), oci (any registry that follows the OCI distribution spec) or
 	// layout (OCI image layouts on disk). Default: inferred from the host.
 	Provider string `json:"provider,omitempty" policy:"provider"`
@@ -46,6 +46,9 @@ type Registry struct {
 	TrustHosts []string `json:"trustHosts,omitempty" policy:"host"`
 	// Upper bounds on what is asked of the registry.
 	Limits Limits `json:"limits,omitzero"`
+	// At dockerhub, the share of the account's or the address's pulls that is left to
+	// others. Default: 10%.
+	Reserve Percent `json:"reserve,omitzero"`
 	// How repositories are made that a push needs, where pushing does not make them.
 	Create Create `json:"create,omitzero"`
 	// USD per GB (1,000,000,000 bytes) for reading from where transship runs; 0 is

@@ -83,6 +83,8 @@ func shape(t reflect.Type) *jsonschema.Schema {
 		return text(`^\d+(\.\d+)?([kKMGT]?B|[KMGT]iB)$`, "512MiB")
 	case reflect.TypeFor[ByteRate]():
 		return text(`^\d+(\.\d+)?([kKMGT]?B|[KMGT]iB)/s$`, "200MB/s")
+	case reflect.TypeFor[Percent]():
+		return text(`^(100|\d{1,2})(\.\d+)?%$`, "10%")
 	case reflect.TypeFor[Rate]():
 		return text(`^[1-9]\d*/\d*[a-z]+$`, "40/s", "100/6h")
 	case reflect.TypeFor[Platform]():
@@ -163,7 +165,7 @@ func kindOf(t reflect.Type, notation string) string {
 	case reflect.TypeFor[ByteRate]():
 		return "bytes a second"
 	case reflect.TypeFor[Secret](), reflect.TypeFor[Duration](), reflect.TypeFor[Size](),
-		reflect.TypeFor[Rate](), reflect.TypeFor[Platform]():
+		reflect.TypeFor[Rate](), reflect.TypeFor[Platform](), reflect.TypeFor[Percent]():
 		return strings.ToLower(t.Name())
 	}
 	switch t.Kind() {

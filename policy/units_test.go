@@ -131,3 +131,16 @@ func TestPlatform(t *testing.T) {
 		t.Error("a platform that is not listed is taken")
 	}
 }
+
+func TestPercent(t *testing.T) {
+	for text, want := range map[string]float64{"0%": 0, "10%": 10, "2.5%": 2.5, "100%": 100} {
+		if got, err := ParsePercent(text); err != nil || got.Of100 != want || got.IsZero() || got.String() != text {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "10", "%", "101%", "-1%", "1e1%", "NaN%", "Inf%", "10 %", "0x1p3%"} {
+		if got, err := ParsePercent(text); err == nil {
+			t.Errorf("%q is taken as %v", text, got)
+		}
+	}
+}

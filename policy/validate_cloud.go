@@ -17,7 +17,7 @@ var providerOfAuth = []struct {
 }
 
 // apiProviders have an API at a host of its own.
-var apiProviders = []string{"ghcr", "gitlab"}
+var apiProviders = []string{"dockerhub", "ghcr", "gitlab"}
 
 // validateAPI checks where a service's own API is.
 func (r Registry) validateAPI(path string, ps *Problems) {
@@ -34,6 +34,9 @@ func (r Registry) validateAPI(path string, ps *Problems) {
 func (r Registry) validateCloud(path string, ps *Problems) {
 	provider := r.ProviderName()
 	r.validateAPI(path, ps)
+	if !r.Reserve.IsZero() && provider != "dockerhub" {
+		ps.add(join(path, "reserve"), "is for dockerhub, and this registry is %s%s; remove it, or use limits", provider, r.inferred())
+	}
 	for _, a := range providerOfAuth {
 		if a.set(r.Auth) && !slices.Contains(a.providers, provider) {
 			ps.add(join(path, "auth."+a.key), "is for %s, and this registry is %s%s; %s", strings.Join(a.providers, " and "), provider, r.inferred(), authInstead(provider))

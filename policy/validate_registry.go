@@ -40,7 +40,7 @@ func (r Registry) validateLayout(path string, ps *Problems) {
 		key string
 		set bool
 	}{
-		{"plainHTTP", r.PlainHTTP}, {"apiHost", r.APIHost != ""}, {"auth", r.Auth != Auth{}}, {"caFile", r.CAFile != ""},
+		{"plainHTTP", r.PlainHTTP}, {"apiHost", r.APIHost != ""}, {"reserve", !r.Reserve.IsZero()}, {"auth", r.Auth != Auth{}}, {"caFile", r.CAFile != ""},
 		{"clientCert", r.ClientCert != ""}, {"clientKey", r.ClientKey != ""},
 		{"proxy", !r.Proxy.IsZero()}, {"tokenRealm", r.TokenRealm != ""},
 		{"trustHosts", len(r.TrustHosts) > 0}, {"limits", !reflect.ValueOf(r.Limits).IsZero()}, {"create", r.Create != Create{}},

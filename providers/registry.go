@@ -119,7 +119,11 @@ type Row struct {
 	Tagged       time.Time // when the row's one tag was last moved
 	Subject      v1.Hash   // of a referrer, where the listing has it
 	Archived     bool      // listed, but not readable until it is restored
-	Changed      time.Time // when what the row tells of was last changed; where Caps.Changes
+
+	// Children are what the row's index lists, where the listing tells that: digests
+	// and platforms, enough to count what there is to read.
+	Children []v1.Descriptor
+	Changed  time.Time // when what the row tells of was last changed; where Caps.Changes
 }
 
 // A Changing is what [Registry.Changed] looks at.

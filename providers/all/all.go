@@ -12,6 +12,7 @@ import (
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/acr"
+	"github.com/transship/transship/providers/dockerhub"
 	"github.com/transship/transship/providers/ecr"
 	"github.com/transship/transship/providers/ecrpublic"
 	"github.com/transship/transship/providers/gar"
@@ -34,6 +35,7 @@ type provider struct {
 
 var providersByName = map[string]provider{
 	"acr":       {open: openACR, pushTimes: true, signsIn: true, makes: true},
+	"dockerhub": {open: openDockerHub},
 	"ecr":       {open: openECR, pushTimes: true, signsIn: true, makes: true},
 	"ecrpublic": {open: openECRPublic, signsIn: true, makes: true},
 	"gar":       {open: openGAR, pushTimes: true, signsIn: true, makes: true},
@@ -63,6 +65,10 @@ type Options struct {
 	Keychain      authn.Keychain
 	TokenRealm    string
 	TrustHosts    []string
+
+	// Reserve is the share of a host's pulls that is left to others, from 0 to 1; nil is
+	// the provider's default.
+	Reserve *float64
 
 	// Push says that the registry is a target of some rule.
 	Push bool
@@ -200,6 +206,10 @@ func openACR(o Options) (providers.Registry, error) {
 		return nil, err
 	}
 	return opened(acr.New(acr.Options{OCI: o.oci(), Identity: who, Create: o.CreateACR, Endpoints: endpoints}))
+}
+
+func openDockerHub(o Options) (providers.Registry, error) {
+	return opened(dockerhub.New(dockerhub.Options{OCI: o.oci(), API: o.API, Reserve: o.Reserve}))
 }
 
 func openGHCR(o Options) (providers.Registry, error) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/acr"
+	"github.com/transship/transship/providers/dockerhub"
 	"github.com/transship/transship/providers/ecr"
 	"github.com/transship/transship/providers/ecrpublic"
 	"github.com/transship/transship/providers/gar"
@@ -15,6 +16,7 @@ import (
 // samples are hosts that a provider can be opened for without being asked.
 var samples = map[string]string{
 	"acr":       "registry.azurecr.io",
+	"dockerhub": "index.docker.io",
 	"ecr":       "000000000000.dkr.ecr.us-east-1.amazonaws.com",
 	"ecrpublic": "public.ecr.aws",
 	"gar":       "us-docker.pkg.dev",
@@ -44,6 +46,8 @@ func Documented(name string) providers.Caps {
 	case *ecrpublic.Registry:
 		r = cloud.Registry
 	case *gar.Registry:
+		r = cloud.Registry
+	case *dockerhub.Registry:
 		r = cloud.Registry
 	case *ghcr.Registry:
 		r = cloud.Registry

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -31,6 +32,7 @@ type Harness struct {
 	// Folder is where at the host the repositories of what Open returns are, if that
 	// is a part of a registry; see [Below].
 	Folder string
+	Flat   bool // it is one of [Flat]
 
 	NoCatalog   bool // Repositories is Unsupported
 	NoReferrers bool // Referrers is Unsupported
@@ -187,6 +189,9 @@ func (c *conformer) named(repo string, b content.Blob) bool {
 func (c *conformer) at(repo string) string {
 	if c.h.Folder == "" {
 		return repo
+	}
+	if c.h.Flat {
+		repo = strings.ReplaceAll(repo, "/", flatSlash)
 	}
 	return c.h.Folder + "/" + repo
 }

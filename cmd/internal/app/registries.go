@@ -70,6 +70,10 @@ func (r *registries) options(name string, what policy.Registry) (all.Options, er
 		UserAgent: "transship/" + thisBuild().Version, Logger: r.log, Retry: r.retry,
 		Capabilities: map[string]providers.Tri{}, Quotas: map[string]providers.Rate{},
 	}
+	if p := what.Reserve; !p.IsZero() {
+		share := p.Of100 / 100
+		o.Reserve = &share
+	}
 	for quota, rate := range what.Limits.Quotas {
 		o.Quotas[quota] = providers.Rate{N: float64(rate.Count), Per: rate.Per}
 	}

@@ -1,0 +1,135 @@
+package dockerhub
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/dockerhub/dockerhubtest"
+	"github.com/transship/transship/providers/oci"
+	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/content"
+)
+
+// open opens a provider for the emulator, whose retries are quick, as an account;
+// "" is nobody.
+func open(t *testing.T, s *dockerhubtest.Server, user, password string, change ...func(*Options)) *Registry {
+	t.Helper()
+	o := Options{API: s.API(), OCI: oci.Options{Host: s.Host(), PlainHTTP: true, Push: true,
+		Retry: oci.Retry{Tries: 4, Min: time.Millisecond, Max: 5 * time.Millisecond}}}
+	if user != "" {
+		o.OCI.Authenticator = authn.FromConfig(authn.AuthConfig{Username: user, Password: password})
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	r, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// sync opens a provider for an account that may push to acme.
+func asSync(t *testing.T, s *dockerhubtest.Server, change ...func(*Options)) *Registry {
+	t.Helper()
+	return open(t, s, "sync", s.Account("sync", "acme", true), change...)
+}
+
+// serve starts an emulator with one image.
+func serve(t *testing.T, change ...func(*dockerhubtest.Options)) *dockerhubtest.Server {
+	t.Helper()
+	var o dockerhubtest.Options
+	for _, c := range change {
+		c(&o)
+	}
+	s := dockerhubtest.New(t, o)
+	load(t, s, "acme/app", anImage("x"), "v1")
+	return s
+}
+
+func load(t *testing.T, s *dockerhubtest.Server, repo string, m *content.Manifest, tags ...string) {
+	t.Helper()
+	if err := s.Load(repo, m, tags...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func anImage(name string) *content.Manifest {
+	return content.Image(name, []content.Blob{content.Layer(name, 1000)})
+}
+
+func collect[T any](seq func(func(T, error) bool)) (all []T, err error) {
+	for v, e := range seq {
+		if e != nil {
+			return all, e
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// copyImage brings an image to the registry by single writes, as transfer does.
+func copyImage(t *testing.T, r providers.Registry, repo, tag string, m *content.Manifest) {
+	t.Helper()
+	for _, part := range m.All() {
+		for _, b := range part.Blobs {
+			if _, err := r.Put(t.Context(), repo, b.Descriptor, b.Content, providers.UploadOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ref := part.Digest.String()
+		if part == m {
+			ref = tag
+		}
+		if _, err := r.PutManifest(t.Context(), repo, ref, part.Manifest, providers.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// wantKind wants err to be of a kind, and to say what to do.
+func wantKind(t *testing.T, err error, kind providers.Kind, hint string) {
+	t.Helper()
+	if providers.KindOf(err) != kind || !strings.Contains(providers.HintOf(err), hint) {
+		t.Errorf("%v (%s; try %q), want %s and a hint of %q", err, providers.KindOf(err), providers.HintOf(err), kind, hint)
+	}
+}
+
+// TestConformance runs the suite that defines a provider against the emulator with
+// every quirk of Docker Hub on.
+func TestConformance(t *testing.T) {
+	var mu sync.Mutex
+	servers := map[*registrytest.Server]*dockerhubtest.Server{}
+	find := func(s *registrytest.Server) *dockerhubtest.Server {
+		mu.Lock()
+		defer mu.Unlock()
+		return servers[s]
+	}
+	registrytest.Conformance(t, registrytest.Harness{
+		NoIfMatch: true, Folder: "acme", Flat: true,
+		Serve: func(t *testing.T) *registrytest.Server {
+			s := dockerhubtest.New(t, dockerhubtest.Options{Quirks: func(q *dockerhubtest.Quirks) { q.Pulls = 1000 }})
+			mu.Lock()
+			defer mu.Unlock()
+			servers[s.Server] = s
+			return s.Server
+		},
+		Open: func(t *testing.T, s *registrytest.Server) providers.Registry {
+			return registrytest.Flat(asSync(t, find(s)), "acme")
+		},
+		WrongUser: func(t *testing.T, s *registrytest.Server) providers.Registry {
+			return open(t, find(s), "sync", "wrong")
+		},
+		Refusing: registrytest.Auth{Mode: registrytest.Bearer, Users: map[string]string{"sync": "right"}},
+	})
+}

@@ -1,0 +1,227 @@
+package dockerhub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/oci"
+)
+
+const (
+	pageSize = 100     // the most that the API gives
+	maxPages = 100_000 // of one list
+)
+
+const (
+	opRepositories = "list repositories"
+	opRows         = "list tags"
+)
+
+const hintNamespace = "begin each pattern of the rule with a namespace that is written out, such as acme/**, and give each namespace a rule of its own; or name the repositories"
+
+var (
+	validName = regexp.MustCompile(`^[a-z0-9]+(?:[._-]+[a-z0-9]+)*$`)
+	validTag  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+)
+
+// Repositories lists those of the namespace that prefix begins with, a hundred a
+// call. Nobody can list all of Docker Hub: without one it is Unsupported.
+func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		namespace, _, _ := strings.Cut(prefix, "/")
+		if cause := context.Cause(ctx); cause != nil {
+			yield("", cause)
+			return
+		}
+		if !validName.MatchString(namespace) {
+			yield("", r.fail(opRepositories, "", providers.Unsupported, errors.New("Docker Hub lists the repositories of one namespace at a time"), hintNamespace))
+			return
+		}
+		q := oci.Question{Op: opRepositories, Count: providers.OpCatalog, Path: "/v2/namespaces/" + namespace + "/repositories"}
+		for raw, err := range r.pages(ctx, q) {
+			var one struct{ Name string }
+			if err == nil {
+				err = r.read(q.Op, "", raw, &one)
+			}
+			switch {
+			case providers.KindOf(err) == providers.NotFound:
+				return // a namespace that nobody has is like one that is empty
+			case err != nil:
+				yield("", err)
+				return
+			}
+			name := namespace + "/" + one.Name
+			if strings.HasPrefix(name, prefix) && r.valid(one.Name, validName) && !yield(name, nil) {
+				return
+			}
+		}
+	}
+}
+
+// pages asks q and goes on by the address of the next page that the API writes into
+// each; it yields the results one by one.
+func (r *Registry) pages(ctx context.Context, q oci.Question) iter.Seq2[json.RawMessage, error] {
+	return func(yield func(json.RawMessage, error) bool) {
+		q.Values = url.Values{"page_size": {strconv.Itoa(pageSize)}}
+		for range maxPages {
+			var page struct {
+				Next    string
+				Results []json.RawMessage
+			}
+			_, err := r.api.Ask(ctx, q, &page)
+			for _, one := range page.Results {
+				if !yield(one, nil) {
+					return
+				}
+			}
+			if err == nil && page.Next == "" {
+				return
+			}
+			if err == nil {
+				q, err = r.api.Next(q, page.Next)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+		}
+		yield(nil, r.fail(q.Op, q.Repo, providers.Invalid, errors.New("the list has no end"), ""))
+	}
+}
+
+func (r *Registry) valid(name string, form *regexp.Regexp) bool {
+	ok := form.MatchString(name)
+	if !ok {
+		r.log.Warn("a name in a list cannot be a name; it is left out", "host", r.Host(), "name", strconv.QuoteToASCII(name))
+	}
+	return ok
+}
+
+func (r *Registry) read(op, repo string, raw json.RawMessage, into any) error {
+	if json.Unmarshal(raw, into) != nil {
+		return r.fail(op, repo, providers.Invalid, errors.New("the API's answer is no list"), "check apiHost of this registry in the policy")
+	}
+	return nil
+}
+
+// A tagRow is a tag as the API lists it.
+type tagRow struct {
+	Name   string
+	Digest string    // very old ones have none
+	Media  string    `json:"media_type"`
+	Size   int64     `json:"full_size"`
+	Pushed time.Time `json:"tag_last_pushed"`
+	Images []platform
+}
+
+// A platform is an image of a tag.
+type platform struct {
+	OS, Architecture, Variant, Digest string
+}
+
+// Rows lists the tags of repo with their digests, a hundred a call; where the API
+// is closed to us, their names.
+func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Row, error] {
+	return func(yield func(providers.Row, error) bool) {
+		repo := full(repo)
+		namespace, name, _ := strings.Cut(repo, "/")
+		if !validName.MatchString(namespace) || !validName.MatchString(name) {
+			yield(providers.Row{}, r.fail(opRows, repo, providers.Invalid, errors.New("Docker Hub has no repository of that name"), caps().Names.Says))
+			return
+		}
+		if r.isShut() {
+			r.names(ctx, repo, yield)
+			return
+		}
+		begun := false
+		for row, err := range r.tags(ctx, repo, namespace, name) {
+			if err != nil && !begun && r.closed(err) {
+				r.names(ctx, repo, yield)
+				return
+			}
+			if err == nil && !begun {
+				r.look(ctx, repo, row.Tags[0]) // what is begun may hang on how many pulls there are
+			}
+			begun = true
+			if !yield(row, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// names lists tags by name.
+func (r *Registry) names(ctx context.Context, repo string, yield func(providers.Row, error) bool) {
+	for row, err := range r.Registry.Rows(ctx, repo) {
+		if !yield(row, err) || err != nil {
+			return
+		}
+	}
+}
+
+// tags lists the tags of a repository as the API knows them.
+func (r *Registry) tags(ctx context.Context, repo, namespace, name string) iter.Seq2[providers.Row, error] {
+	q := oci.Question{Op: opRows, Count: providers.OpTags, Repo: repo,
+		Path: "/v2/namespaces/" + namespace + "/repositories/" + name + "/tags"}
+	return func(yield func(providers.Row, error) bool) {
+		seen := map[string]bool{} // a push moves tags to the page that comes next
+		for raw, err := range r.pages(ctx, q) {
+			var t tagRow
+			if err == nil {
+				err = r.read(q.Op, repo, raw, &t)
+			}
+			if err != nil {
+				yield(providers.Row{}, err)
+				return
+			}
+			if seen[t.Name] || !r.valid(t.Name, validTag) {
+				continue
+			}
+			seen[t.Name] = true
+			if !yield(r.row(repo, t), nil) {
+				return
+			}
+		}
+	}
+}
+
+// row reads a tag. A digest that is none is left out: the tag is asked for then.
+func (r *Registry) row(repo string, t tagRow) providers.Row {
+	row := providers.Row{Tags: []string{t.Name}, MediaType: types.MediaType(t.Media), Size: t.Size, Tagged: t.Pushed}
+	if t.Digest == "" {
+		return row
+	}
+	digest, err := v1.NewHash(t.Digest)
+	if err != nil {
+		r.log.Warn("a digest in a list cannot be read; its tag is asked for", "host", r.Host(), "repo", repo, "tag", t.Name, "err", err)
+		return row
+	}
+	row.Digest = digest
+	if providers.IsIndex(row.MediaType) {
+		row.Children = children(t.Images)
+	}
+	return row
+}
+
+// children are the platforms of an index.
+func children(images []platform) (all []v1.Descriptor) {
+	for _, i := range images[:min(len(images), providers.MaxChildren)] {
+		digest, err := v1.NewHash(i.Digest)
+		if err != nil {
+			continue
+		}
+		all = append(all, v1.Descriptor{Digest: digest, Platform: &v1.Platform{OS: i.OS, Architecture: i.Architecture, Variant: i.Variant}})
+	}
+	return all
+}

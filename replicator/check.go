@@ -65,7 +65,7 @@ func (e *Engine) checkPlan(p plan.Plan) []Failure {
 	for _, k := range p.Kept {
 		if k.Kind != plan.LeftSkipped && k.Kind != plan.LeftCooling {
 			list = append(list, Failure{Rule: k.Rule, Target: p.Target, Tag: firstOf(k.Tag, k.Ref),
-				Kind: kindOfLeft(k.Kind), Reason: k.Reason, Hint: k.Hint})
+				Kind: kindOfLeft(k), Side: k.Side, Reason: k.Reason, Hint: k.Hint})
 		}
 	}
 	return list

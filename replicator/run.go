@@ -191,7 +191,7 @@ func (e *Engine) sum(r *Report, read survey.Result, ledgers map[plan.Place]*ledg
 			case k.Failed(fails[k.Rule]):
 				add(k.Rule, state.Figures{Failed: 1})
 				r.Failures = append(r.Failures, Failure{Rule: k.Rule, Target: p.Target, Tag: firstOf(k.Tag, k.Ref),
-					Kind: kindOfLeft(k.Kind), Reason: k.Reason, Hint: k.Hint})
+					Kind: kindOfLeft(k), Side: k.Side, Reason: k.Reason, Hint: k.Hint})
 			case k.Kind != plan.LeftSkipped && k.Kind != plan.LeftCooling:
 				add(k.Rule, state.Figures{Kept: 1})
 			}
@@ -230,14 +230,14 @@ func conflictFails(f plan.Facts) map[string]bool {
 	return fails
 }
 
-func kindOfLeft(l plan.Left) providers.Kind {
-	switch l {
+func kindOfLeft(k plan.Refusal) providers.Kind {
+	switch k.Kind {
 	case plan.LeftConflict, plan.LeftCollision:
 		return providers.Conflict
 	case plan.LeftRefused:
 		return providers.Unsupported
 	}
-	return providers.Unknown
+	return k.Cause
 }
 
 // journal records where each target stands, and which subjects' referrers need

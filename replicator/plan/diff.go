@@ -202,8 +202,8 @@ func (j *judge) tag(g *group, w Want) {
 	if ours && j.settledBefore(w, known) {
 		return
 	}
-	if fail, failed := j.f.Target.Failed[w.Tag]; failed {
-		j.refuse(w, LeftFailed, fail.Reason, fail.Hint)
+	if fail, known := j.f.Target.Failed[w.Tag]; known {
+		failed(fail).refuse(j, w)
 		return
 	}
 	now, told := j.current(w, known, same)

@@ -136,11 +136,12 @@ func (m Manifest) Descriptor() v1.Descriptor {
 // A Failure is an error as a fact: what a plan can print and compare.
 type Failure struct {
 	Kind   providers.Kind
+	Side   string // Source or Target
 	Reason string
 	Hint   string
 }
 
-// Fail makes a Failure of err.
-func Fail(err error) Failure {
-	return Failure{Kind: providers.KindOf(err), Reason: err.Error(), Hint: providers.HintOf(err)}
+// Fail makes a Failure of err, which came of asking side.
+func Fail(side string, err error) Failure {
+	return Failure{Kind: providers.KindOf(err), Side: side, Reason: err.Error(), Hint: providers.HintOf(err)}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/transship/transship/policy"
+	"github.com/transship/transship/providers"
 )
 
 // A Place is a repository of a registry, by the registry's name in the policy.
@@ -182,6 +183,9 @@ type Refusal struct {
 	Target v1.Hash `json:"target,omitzero"`
 	Reason string  `json:"reason"`
 	Hint   string  `json:"hint,omitempty"`
+
+	Cause providers.Kind `json:"cause,omitempty"` // of LeftFailed: what kind of failure it was
+	Side  string         `json:"side,omitempty"`  // of LeftFailed: who was asked, "source" or "target"
 }
 
 // Left classifies a Refusal.

@@ -138,8 +138,8 @@ func (r *referring) listed(subject v1.Hash, ask bool) ([]v1.Descriptor, *trouble
 	if told || !ask || r.src.API == providers.No {
 		return list, nil
 	}
-	if f, failed := r.src.Failed[ReferrersKey(subject)]; failed {
-		return nil, &trouble{kind: LeftFailed, reason: f.Reason, hint: f.Hint}
+	if f, known := r.src.Failed[ReferrersKey(subject)]; known {
+		return nil, failed(f)
 	}
 	if w := r.j.want.at(r.src.Place); r.sure {
 		w.rechecks[Recheck{r.root, subject}] = true
@@ -179,11 +179,11 @@ func (r *referring) tagged(tag string) (v1.Hash, bool, *trouble) {
 	if digest.Hex != "" {
 		return digest, true, nil
 	}
-	if f, failed := r.src.Failed[tag]; failed {
+	if f, known := r.src.Failed[tag]; known {
 		if f.Kind == providers.NotFound {
 			return v1.Hash{}, false, nil
 		}
-		return v1.Hash{}, false, &trouble{kind: LeftFailed, reason: f.Reason, hint: f.Hint}
+		return v1.Hash{}, false, failed(f)
 	}
 	if w := r.j.want.at(r.src.Place); r.sure {
 		w.resolve[tag] = true

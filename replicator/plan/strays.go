@@ -74,8 +74,8 @@ func (r *referring) rootLost() (bool, *trouble) {
 	if !r.stray {
 		return false, nil
 	}
-	if f, failed := r.j.f.Target.Failed[r.root.String()]; failed {
-		return false, &trouble{kind: LeftFailed, reason: f.Reason, hint: f.Hint}
+	if f, known := r.j.f.Target.Failed[r.root.String()]; known {
+		return false, failed(f)
 	}
 	here, known := r.j.present(r.root, false, true)
 	if !known {
@@ -103,13 +103,4 @@ func (j *judge) rulesWithReferrers() map[Place]*Rule {
 		}
 	}
 	return first
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	var list []string
-	for k := range m {
-		list = append(list, k)
-	}
-	slices.Sort(list)
-	return list
 }

@@ -16,15 +16,25 @@ type trouble struct {
 	kind         Left
 	reason, hint string
 	lack         string // the capability for which the target cannot hold it
+	cause        providers.Kind
+	side         string
+}
+
+// failed is the trouble of what could not be surveyed.
+func failed(f Failure) *trouble {
+	return &trouble{kind: LeftFailed, reason: f.Reason, hint: f.Hint, cause: f.Kind, side: f.Side}
 }
 
 func waiting() *trouble { return &trouble{} }
 
 // refuse reports t about w, unless it is only waiting.
 func (t *trouble) refuse(j *judge, w Want) {
-	if t.kind != "" {
-		j.refuse(w, t.kind, t.reason, t.hint)
+	if t.kind == "" {
+		return
 	}
+	j.refuse(w, t.kind, t.reason, t.hint)
+	last := &j.plan.Kept[len(j.plan.Kept)-1]
+	last.Cause, last.Side = t.cause, t.side
 }
 
 // worse returns the trouble that counts: a real one before one that waits.
@@ -93,7 +103,7 @@ func (t *tree) manifest(digest v1.Hash) (Manifest, *trouble) {
 		if f.Kind == providers.NotFound { // of a root that would be no failure
 			f.Hint = cmp.Or(f.Hint, "an index at the source lists it, and it is not there: push the index again, or exclude its tag")
 		}
-		return Manifest{}, &trouble{kind: LeftFailed, reason: f.Reason, hint: f.Hint}
+		return Manifest{}, failed(f)
 	}
 	t.j.want.at(t.src.Place).manifests[digest] = true
 	return Manifest{}, waiting()

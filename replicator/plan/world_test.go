@@ -255,7 +255,7 @@ func (w *world) answer(f *Facts, src *Source, n Needs) {
 		if app.has[d] {
 			f.Target.Where[d] = append(f.Target.Where[d], "app")
 		}
-		for _, name := range sortedKeys(w.repos) {
+		for _, name := range slices.Sorted(maps.Keys(w.repos)) {
 			if name != "app" && w.repos[name].has[d] {
 				f.Target.Where[d] = append(f.Target.Where[d], name)
 			}

@@ -63,7 +63,7 @@ type tagRow struct {
 // read lists the repository, and resolves the tags that a rule may want.
 func (s *source) read(ctx context.Context) error {
 	var err error
-	if s.reg, s.caps, err = s.open(ctx, "source", s.place); err != nil {
+	if s.reg, s.caps, err = s.open(ctx, sideSource, s.place); err != nil {
 		return err
 	}
 	s.repo = state.Repo{Host: s.reg.Host(), Name: s.place.Repo}

@@ -214,6 +214,12 @@ func (l *look) readable() error {
 	return first
 }
 
+// Which side a failure is of, as transfer has it.
+const (
+	sideSource = "source"
+	sideTarget = "target"
+)
+
 // A stateError is a failure of our own memory, which ends a survey.
 type stateError struct{ err error }
 

@@ -50,7 +50,7 @@ func (t *target) list(ctx context.Context) error {
 	t.clear()
 	t.ours = map[string]state.TargetTag{}
 	var err error
-	if t.reg, t.caps, err = t.open(ctx, "target", t.place); err != nil {
+	if t.reg, t.caps, err = t.open(ctx, sideTarget, t.place); err != nil {
 		return err
 	}
 	t.repo = state.Repo{Host: t.reg.Host(), Name: t.place.Repo}
@@ -120,8 +120,11 @@ func (t *target) begin() {
 	for _, l := range t.links {
 		src := t.sources[l.From]
 		if err := errors.Join(src.err, t.err); err != nil {
-			f := plan.Fail(err)
-			t.left(l, "*", "", plan.LeftFailed, f.Reason, f.Hint)
+			side := sideSource
+			if src.err == nil {
+				side = sideTarget
+			}
+			t.failed(l, "*", "", plan.Fail(side, err))
 			continue
 		}
 		if t.facts.Sources[l.From] == nil {
@@ -150,6 +153,13 @@ func (t *target) left(l Link, ref, tag string, kind plan.Left, reason, hint stri
 	t.facts.Left = append(t.facts.Left, plan.Refusal{
 		Rule: l.Rule.Name, From: l.From, Ref: ref, Tag: tag, Kind: kind, Reason: reason, Hint: hint,
 	})
+}
+
+// failed reports what could not be surveyed.
+func (t *target) failed(l Link, ref, tag string, f plan.Failure) {
+	t.left(l, ref, tag, plan.LeftFailed, f.Reason, f.Hint)
+	last := &t.facts.Left[len(t.facts.Left)-1]
+	last.Cause, last.Side = f.Kind, f.Side
 }
 
 // round answers what is needed, side by side.
@@ -210,7 +220,7 @@ func (a *answers) tag(tag string) error {
 		case providers.KindOf(err) == providers.NotFound:
 			f.Ghosts[tag] = true
 		default:
-			f.Failed[tag] = plan.Fail(fmt.Errorf("target: %w", err))
+			f.Failed[tag] = plan.Fail(sideTarget, fmt.Errorf("target: %w", err))
 		}
 	})
 }
@@ -225,7 +235,7 @@ func (a *answers) probe(digest v1.Hash) error {
 	return a.note(err, func() {
 		a.t.facts.Target.Seen[digest] = err == nil
 		if kind := providers.KindOf(err); err != nil && kind != providers.NotFound {
-			a.t.facts.Target.Failed[digest.String()] = plan.Fail(fmt.Errorf("target: %w", err))
+			a.t.facts.Target.Failed[digest.String()] = plan.Fail(sideTarget, fmt.Errorf("target: %w", err))
 		}
 	})
 }
@@ -283,7 +293,7 @@ func (a *answers) source(f *plan.Source, src *source, n plan.SourceNeeds) {
 
 func put(f *plan.Source, tag string, digest v1.Hash, err error) {
 	if err != nil {
-		f.Failed[tag] = plan.Fail(err)
+		f.Failed[tag] = plan.Fail(sideSource, err)
 		return
 	}
 	f.Tags[tag] = digest
@@ -294,7 +304,7 @@ func keep(f *plan.Source, m plan.Manifest, err error, digest v1.Hash) {
 	case err == nil:
 		f.Manifests[digest] = m
 	case digest.Hex != "":
-		f.Failed[digest.String()] = plan.Fail(err)
+		f.Failed[digest.String()] = plan.Fail(sideSource, err)
 	}
 }
 
@@ -303,7 +313,7 @@ func (a *answers) referrers(f *plan.Source, src *source, subject v1.Hash) error 
 	return a.note(err, func() {
 		f.API = src.api()
 		if err != nil {
-			f.Failed[plan.ReferrersKey(subject)] = plan.Fail(err)
+			f.Failed[plan.ReferrersKey(subject)] = plan.Fail(sideSource, err)
 			return
 		}
 		f.Referrers[subject] = list

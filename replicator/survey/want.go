@@ -47,8 +47,7 @@ func (t *target) wantTag(l Link, src *source, rule *plan.Rule, v policy.Selectio
 	case providers.KindOf(failure) == providers.NotFound:
 		t.left(l, v.Tag, tag, plan.LeftSkipped, "the source lists the tag and does not have it", "")
 	case failure != nil:
-		f := plan.Fail(failure)
-		t.left(l, v.Tag, tag, plan.LeftFailed, f.Reason, f.Hint)
+		t.failed(l, v.Tag, tag, plan.Fail(sideSource, failure))
 	case resolved:
 		t.facts.Wants = append(t.facts.Wants, plan.Want{
 			Rule: rule, From: l.From, Ref: v.Tag, Tag: tag, Digest: digest,

@@ -119,20 +119,22 @@ func New(o Options) *Workers {
 	return &Workers{o: o, places: places{held: map[string]chan struct{}{}}}
 }
 
-// Run takes rows and runs them until ctx ends, which is the soft stop: what runs
-// then may come to its end within the grace. It returns ctx's cause once nothing
-// runs any more.
-func (w *Workers) Run(ctx context.Context) error {
-	hard, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+// Run takes rows and runs them until stop is closed, which is the soft stop: what
+// runs then may come to its end within the grace. ctx is the hard stop: what runs is
+// cancelled and given back. Run returns once nothing runs any more, with ctx's cause.
+func (w *Workers) Run(ctx context.Context, stop <-chan struct{}) error {
+	hard, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	soft, done := until(ctx, stop)
+	defer done()
 	var running sync.WaitGroup
 	slots := make(chan struct{}, w.o.Workers)
 	for {
 		select {
 		case slots <- struct{}{}:
-		case <-ctx.Done():
+		case <-soft.Done():
 		}
-		c := w.next(ctx)
+		c := w.next(soft)
 		if c == nil {
 			break
 		}
@@ -141,10 +143,25 @@ func (w *Workers) Run(ctx context.Context) error {
 			w.run(hard, c)
 		})
 	}
-	stop := time.AfterFunc(w.o.Grace, func() { cancel(errGrace) })
-	defer stop.Stop()
+	grace := time.AfterFunc(w.o.Grace, func() { cancel(errGrace) })
+	defer grace.Stop()
 	running.Wait()
 	return context.Cause(ctx)
+}
+
+// until returns a context that ends with ctx or when stop is closed. done ends it
+// and waits for what watches.
+func until(ctx context.Context, stop <-chan struct{}) (soft context.Context, done func()) {
+	soft, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-soft.Done():
+		}
+	})
+	return soft, func() { cancel(); watch.Wait() }
 }
 
 // next waits for a row that is due; nil once ctx has ended. Failures of state are

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -212,6 +213,25 @@ func TestGraceIsOver(t *testing.T) {
 	r.ask(state.Ask{Key: ExpandKey("apps"), Cause: BySchedule})
 	<-held
 	stop()
+	if q := r.queue(); q != "run/src/a" {
+		t.Errorf("queue %q", q)
+	}
+}
+
+// TestHardStop holds that a second stop cancels what runs, and it is given back.
+func TestHardStop(t *testing.T) {
+	r := newRig(t, one)
+	r.load("a", "v1")
+	held, _ := r.hold()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	r.ask(state.Ask{Key: ExpandKey("apps"), Cause: BySchedule})
+	go func() { done <- New(Options{Store: r.store, Current: r.current}).Run(ctx, nil) }()
+	<-held
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("ended with %v", err)
+	}
 	if q := r.queue(); q != "run/src/a" {
 		t.Errorf("queue %q", q)
 	}

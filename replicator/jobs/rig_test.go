@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -112,13 +111,14 @@ func (r *rig) start(change ...func(*Options)) (stop func()) {
 		f(&o)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- New(o).Run(ctx) }()
+	soft, done := make(chan struct{}), make(chan error, 1)
+	go func() { done <- New(o).Run(ctx, soft) }()
 	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) {
+		close(soft)
+		if err := <-done; err != nil {
 			r.t.Errorf("workers ended with %v", err)
 		}
+		cancel()
 	})
 	r.t.Cleanup(stop)
 	return stop

@@ -66,6 +66,9 @@ type Options struct {
 	Journal    Journal  // may be nil
 	Progress   Progress // may be nil
 
+	// Spool, if it is not nil, is used instead of one of its own: by several
+	// Transfers, whose caller closes it after them.
+	Spool      *Spool
 	SpoolDir   string        // created with mode 0700; "" is a fresh temporary folder, removed by Close
 	Patience   time.Duration // how long a read waits for room in the spool before it is taken from targets that lag; 15 s
 	SpoolBytes int64         // bound of the spool on disk; 0: 10 GiB or half of the free disk
@@ -119,16 +122,36 @@ func New(opts Options) (*Transfer, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	sp, err := spool.Open(spool.Options{Dir: opts.SpoolDir, Bytes: opts.SpoolBytes, Patience: opts.Patience, Logger: opts.Logger})
+	t := &Transfer{opts: opts, spool: opts.Spool, read: newLedger(), hosts: map[string]*host{}}
+	if t.spool == nil {
+		var err error
+		if t.spool, err = OpenSpool(opts); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// A Spool keeps blobs in transit on disk.
+type Spool = spool.Spool
+
+// OpenSpool opens the spool that opts describe, for Options.Spool.
+func OpenSpool(opts Options) (*Spool, error) {
+	s, err := spool.Open(spool.Options{Dir: opts.SpoolDir, Bytes: opts.SpoolBytes, Patience: opts.Patience, Logger: opts.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
-	return &Transfer{opts: opts, spool: sp, read: newLedger(), hosts: map[string]*host{}}, nil
+	return s, nil
 }
 
 // Close ends the spool. No Run may be under way. What has been read stays on
 // disk for the next process, unless the folder was a temporary one.
-func (t *Transfer) Close() error { return t.spool.Close() }
+func (t *Transfer) Close() error {
+	if t.opts.Spool != nil {
+		return nil
+	}
+	return t.spool.Close()
+}
 
 // Keep stores the bytes of a manifest that the survey has read, so that they are
 // not read from the source again. It is best effort and never fails.

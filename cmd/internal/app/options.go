@@ -64,13 +64,18 @@ func (o *Options) stateFlags(f *pflag.FlagSet) {
 
 // runFlags adds what commands take that move images.
 func (o *Options) runFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.SpoolDir, "spool-dir", o.SpoolDir, "`FOLDER` for blobs in transit")
-	f.TextVar(&o.SpoolSize, "spool-size", o.SpoolSize, "most `BYTES` the spool takes, as 10GiB (default 10GiB or half of the free disk)")
-	f.Lookup("spool-size").DefValue = "" // the text says it
+	o.spoolFlags(f)
 	f.IntVar(&o.Images, "images", o.Images, "images side by side for each target")
 	f.IntVar(&o.Jobs, "jobs", o.Jobs, "repositories looked at side by side")
 	f.DurationVar(&o.Grace, "grace", o.Grace, "how long a first Ctrl-C lets blobs in flight finish")
 	f.StringVar(&o.Progress, "progress", o.Progress, "auto, bars, lines or none")
+}
+
+// spoolFlags adds where blobs are kept.
+func (o *Options) spoolFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.SpoolDir, "spool-dir", o.SpoolDir, "`FOLDER` for blobs in transit")
+	f.TextVar(&o.SpoolSize, "spool-size", o.SpoolSize, "most `BYTES` the spool takes, as 10GiB (default 10GiB or half of the free disk)")
+	f.Lookup("spool-size").DefValue = "" // the text says it
 }
 
 // globalFlags adds what all commands take.

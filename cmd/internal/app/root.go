@@ -74,7 +74,7 @@ A policy file says what goes where. Without one, "copy" takes two references.`,
 	root.SetIn(p.stdin)
 	p.opts.globalFlags(root.PersistentFlags())
 	root.AddCommand(
-		p.planCmd(), p.syncCmd(), p.copyCmd(), p.checkCmd(), p.adoptCmd(), p.statusCmd(),
+		p.planCmd(), p.syncCmd(), p.copyCmd(), p.serveCmd(), p.queueCmd(), p.checkCmd(), p.adoptCmd(), p.statusCmd(),
 		p.doctorCmd(), p.providersCmd(),
 		p.configCmd(), p.versionCmd(), p.completionCmd(),
 	)

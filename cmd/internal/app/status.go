@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/transship/transship/replicator"
 	"github.com/transship/transship/replicator/plan"
 	"github.com/transship/transship/state"
 	"github.com/transship/transship/state/sqlite"
@@ -17,6 +19,7 @@ import (
 
 // A report is what status shows.
 type report struct {
+	Lags      []replicator.Lag `json:"lags,omitempty"` // of a daemon
 	Passes    []state.Pass     `json:"passes"`
 	Standings []state.Standing `json:"standings"`
 	Items     []state.Item     `json:"items"`
@@ -24,19 +27,21 @@ type report struct {
 
 func (p *program) statusCmd() *cobra.Command {
 	var limit int
+	var o serverOptions
 	cmd := &cobra.Command{
 		Use:   "status [RULE]",
 		Short: "Show how far behind each target is, from the last runs",
 		Long: `Status reads the state file and asks no registry: when each rule last ran, what
-each target still lacks, and what a person has to look at.`,
-		Example: "  transship status\n  transship status apps -o json",
+each target still lacks, and what a person has to look at. With --server it asks a
+daemon instead, which knows the lag of each target, too.`,
+		Example: "  transship status\n  transship status apps -o json\n  transship status --server http://127.0.0.1:8080",
 		Args:    argsFrom(0, 1, "at most the name of a rule"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			rule := ""
 			if len(args) == 1 {
 				rule = args[0]
 			}
-			r, err := p.readReport(cmd.Context(), rule, limit)
+			r, err := p.readReport(cmd.Context(), &o, rule, limit)
 			if err != nil {
 				return err
 			}
@@ -47,11 +52,15 @@ each target still lacks, and what a person has to look at.`,
 		},
 	}
 	p.opts.stateFlags(cmd.Flags())
+	o.flags(cmd.Flags())
 	cmd.Flags().IntVar(&limit, "limit", 20, "most passes and items to show")
 	return cmd
 }
 
-func (p *program) readReport(ctx context.Context, rule string, limit int) (report, error) {
+func (p *program) readReport(ctx context.Context, o *serverOptions, rule string, limit int) (report, error) {
+	if o.server != "" {
+		return p.askReport(ctx, o, rule, limit)
+	}
 	store, err := sqlite.Open(ctx, p.opts.State, sqlite.Options{ReadOnly: true})
 	if errors.Is(err, fs.ErrNotExist) {
 		return report{}, &failure{code: exitFailed, err: fmt.Errorf("no state at %s: nothing has run yet", p.opts.State), hint: "transship sync, or name the file: --state PATH"}
@@ -73,7 +82,40 @@ func (p *program) readReport(ctx context.Context, rule string, limit int) (repor
 	return r, nil
 }
 
+// askReport has a daemon tell.
+func (p *program) askReport(ctx context.Context, o *serverOptions, rule string, limit int) (report, error) {
+	c, err := p.client(o)
+	if err != nil {
+		return report{}, err
+	}
+	s, err := c.Status(ctx, rule, limit)
+	return report(s), daemonError(o.server, err)
+}
+
+// writeLags prints how far targets are behind.
+func (p *program) writeLags(lags []replicator.Lag) error {
+	w := tabwriter.NewWriter(p.stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "RULE\tTARGET\tSTATE\tLAG\tTAGS\tMISSING\tFAILED\tSEEN")
+	for _, l := range lags {
+		lag := "-"
+		if l.Behind > 0 {
+			lag = l.Behind.Round(time.Second).String()
+		}
+		if l.Late {
+			lag += " (more than maxLag)"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", l.Rule, l.Target, l.State, lag, l.InStep+l.Missing, l.Missing, l.Failed, stamp(l.Surveyed))
+	}
+	fmt.Fprintln(w)
+	return w.Flush()
+}
+
 func (p *program) writeReport(r report) error {
+	if len(r.Lags) > 0 {
+		if err := p.writeLags(r.Lags); err != nil {
+			return err
+		}
+	}
 	if len(r.Passes)+len(r.Standings) == 0 {
 		p.printf("nothing has run yet\n")
 		return nil

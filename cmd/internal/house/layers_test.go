@@ -157,6 +157,7 @@ func TestOneFolderPerModule(t *testing.T) {
 		"github.com/rogpeppe/go-internal":        {"cmd/transship"},
 		"github.com/sirupsen/logrus":             {"providers/registrytest"}, // distribution's own logger
 		"github.com/vbauerster/mpb":              {"cmd/internal/app"},
+		"github.com/fsnotify/fsnotify":           {"cmd/internal/app"},
 		"golang.org/x/time":                      {"providers/limit", "providers/registrytest"},
 		"github.com/docker/cli":                  {"cmd/internal/app"},
 		"github.com/google/go-containerregistry": {"providers", "replicator", "state", "cmd"},

@@ -100,7 +100,7 @@ func (e *Engine) checkTarget(ctx context.Context, f plan.Facts, p plan.Plan, dee
 	for i := range p.Images {
 		img := &p.Images[i]
 		c.lacking(img, c.held(ctx, img))
-		if err := c.believed(ctx, img, func(ds []v1.Hash) (map[v1.Hash]bool, error) { return e.opts.State.Has(ctx, repo, ds) }); err != nil {
+		if err := c.believed(ctx, img, func(ds []v1.Hash) (map[v1.Hash]bool, error) { return e.opts.State.Has(ctx, repo, ds) }); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("state: %w", err)
 		}
 	}

@@ -75,6 +75,9 @@ type Create struct {
 	ECR *CreateECR `json:"ecr,omitempty"`
 	// Settings of Artifact Registry repositories.
 	GAR *CreateGAR `json:"gar,omitempty"`
+	// Make Harbor's projects, too, with these settings; without it one that is missing
+	// is an error. {} is a private project.
+	Harbor *CreateHarbor `json:"harbor,omitempty"`
 }
 
 // Settings of ECR repositories.
@@ -115,4 +118,12 @@ type CreateGAR struct {
 	Labels map[string]string `json:"labels,omitempty"`
 	// What the repository is for.
 	Description string `json:"description,omitempty"`
+}
+
+// Settings of Harbor's projects.
+type CreateHarbor struct {
+	// Anyone may read them.
+	Public bool `json:"public,omitempty"`
+	// What they may hold, such as 50GiB. Default: Harbor's own.
+	StorageLimit Size `json:"storageLimit,omitempty"`
 }

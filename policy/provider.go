@@ -1,10 +1,13 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Providers are the names that a registry's provider may have in this version.
 func Providers() []string {
-	return []string{"acr", "dockerhub", "ecr", "ecrpublic", "gar", "ghcr", "gitlab", "layout", "oci", "quay"}
+	return []string{"acr", "dockerhub", "ecr", "ecrpublic", "gar", "ghcr", "gitlab", "harbor", "layout", "oci", "quay"}
 }
 
 // InferProvider names the provider of a host when the policy does not: that of the
@@ -17,28 +20,10 @@ func InferProvider(host string) string {
 	return "oci"
 }
 
-// checkProvider tells a provider that is yet to come from one that never was.
+// checkProvider refuses a provider that there is not.
 func checkProvider(name string) error {
-	for _, known := range Providers() {
-		if name == known {
-			return nil
-		}
+	if slices.Contains(Providers(), name) {
+		return nil
 	}
-	if instead, ok := laterProviders(name); ok {
-		return fmt.Errorf("provider %q is not in this version; use oci with %s", name, instead)
-	}
-	return fmt.Errorf("no provider %q; expected %s%s", name, oneOf(Providers()), suggest(name, append(Providers(), laterNames()...)))
-}
-
-func laterNames() []string {
-	return []string{"harbor"}
-}
-
-// laterProviders says how each is reached as a plain registry until then.
-func laterProviders(name string) (instead string, ok bool) {
-	switch name {
-	case "harbor":
-		return "auth {username: ..., password: ...} of a robot account", true
-	}
-	return "", false
+	return fmt.Errorf("no provider %q; expected %s%s", name, oneOf(Providers()), suggest(name, Providers()))
 }

@@ -13,9 +13,11 @@ type Registry struct {
 	Host string `json:"host,omitempty" policy:"host"`
 	// What kind of registry it is: ecr (Amazon ECR), ecrpublic (Amazon ECR
 	// Public), gar (Google Artifact Registry and its gcr.io hosts), acr (Azure
-	// Container Registry), dockerhub (Docker Hub), ghcr (GitHub's), gitlab (GitLab's container registry, GitLab.com's or one's own), quay (quay.io, or a
-	// Quay of one's own), oci (any registry that follows the OCI distribution spec) or
-	// layout (OCI image layouts on disk). Default: inferred from the host.
+	// Container Registry), dockerhub (Docker Hub), ghcr (GitHub's), gitlab (GitLab's
+	// container registry, GitLab.com's or one's own), harbor (Harbor), quay (quay.io,
+	// or a Quay of one's own), oci (any registry that follows the OCI distribution
+	// spec) or layout (OCI image layouts on disk). Default: inferred from the host; a
+	// Harbor's does not tell.
 	Provider string `json:"provider,omitempty" policy:"provider"`
 	// The folder of a layout; each repository is a folder below it. Like all paths
 	// here, it is relative to the folder in which transship runs.

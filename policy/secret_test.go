@@ -59,6 +59,9 @@ func TestSecretResolve(t *testing.T) {
 		{"a-${TRANSSHIP_USER}-${TRANSSHIP_PASSWORD}", "a-sync-p$${A}ss", ""},
 		{"$${TRANSSHIP_USER}", "${TRANSSHIP_USER}", ""},
 		{"$5$ and $$", "$5$ and $$", ""},
+		{"robot$acme+sync", "robot$acme+sync", ""}, // as Harbor calls them
+		{"robot$${TRANSSHIP_USER}", "robot${TRANSSHIP_USER}", ""},
+		{"robot$acme+${TRANSSHIP_USER}", "robot$acme+sync", ""},
 		{"${TRANSSHIP_NONE}${TRANSSHIP_EMPTY}hunter2", "", "the environment variable TRANSSHIP_NONE, TRANSSHIP_EMPTY is not set"},
 		{"hunter2${", "", "has a ${ that names no variable"},
 		{"hunter2${9}", "", "has a ${ that names no variable"},

@@ -127,7 +127,7 @@ func (c Create) validate(provider, inferred, path string, ps *Problems) {
 	for _, s := range []struct {
 		key, provider string
 		set           bool
-	}{{"ecr", "ecr", c.ECR != nil}, {"gar", "gar", c.GAR != nil}} {
+	}{{"ecr", "ecr", c.ECR != nil}, {"gar", "gar", c.GAR != nil}, {"harbor", "harbor", c.Harbor != nil}} {
 		if s.set && s.provider != provider {
 			ps.add(join(path, s.key), "is for %s, and this registry is %s%s; remove it", s.provider, provider, inferred)
 		}
@@ -137,6 +137,9 @@ func (c Create) validate(provider, inferred, path string, ps *Problems) {
 		ps.add(join(path, "enforce"), "only repositories of ecr and gar have settings; remove it")
 	case c.Enforce && c.ECR == nil && c.GAR == nil:
 		ps.add(join(path, "enforce"), "there are no settings to enforce; give them as %s, or remove it", provider)
+	}
+	if c.Never && c.Harbor != nil {
+		ps.add(join(path, "never"), "no project is made, so that its settings say nothing; remove one of them")
 	}
 	if c.Never && (c.ECR != nil || c.GAR != nil) && !c.Enforce {
 		ps.add(join(path, "never"), "no repository is made, so that its settings say nothing; remove one of them, or add enforce: true")

@@ -18,6 +18,7 @@ import (
 	"github.com/transship/transship/providers/gar"
 	"github.com/transship/transship/providers/ghcr"
 	"github.com/transship/transship/providers/gitlab"
+	"github.com/transship/transship/providers/harbor"
 	"github.com/transship/transship/providers/layout"
 	"github.com/transship/transship/providers/limit"
 	"github.com/transship/transship/providers/oci"
@@ -41,6 +42,7 @@ var providersByName = map[string]provider{
 	"gar":       {open: openGAR, pushTimes: true, signsIn: true, makes: true},
 	"ghcr":      {open: openGHCR, pushTimes: true},
 	"gitlab":    {open: openGitLab},
+	"harbor":    {open: openHarbor, pushTimes: true, makes: true},
 	"layout":    {open: openLayout},
 	"oci":       {open: openOCI},
 	"quay":      {open: openQuay, makes: true},
@@ -87,14 +89,15 @@ type Options struct {
 
 	// Who signs in at a cloud, where Authenticator and Keychain are nil, and how its
 	// repositories are made. Each provider takes its own.
-	ECR       ecr.Identity
-	GAR       gar.Identity
-	ACR       acr.Identity
-	QuayToken func() (string, error) // of Quay's API, asked at each use; nil for none
-	Federated Federation             // who signs in from another cloud, if From is set
-	CreateECR ecr.Create
-	CreateGAR gar.Create
-	CreateACR acr.Create
+	ECR          ecr.Identity
+	GAR          gar.Identity
+	ACR          acr.Identity
+	QuayToken    func() (string, error) // of Quay's API, asked at each use; nil for none
+	Federated    Federation             // who signs in from another cloud, if From is set
+	CreateECR    ecr.Create
+	CreateGAR    gar.Create
+	CreateACR    acr.Create
+	CreateHarbor harbor.Create
 
 	documented bool // nobody will be asked, wherever they are
 }
@@ -218,6 +221,10 @@ func openGHCR(o Options) (providers.Registry, error) {
 
 func openGitLab(o Options) (providers.Registry, error) {
 	return opened(gitlab.New(gitlab.Options{OCI: o.oci(), API: o.API}))
+}
+
+func openHarbor(o Options) (providers.Registry, error) {
+	return opened(harbor.New(harbor.Options{OCI: o.oci(), Create: o.CreateHarbor}))
 }
 
 func openQuay(o Options) (providers.Registry, error) {

@@ -10,7 +10,7 @@ import (
 
 func TestOpen(t *testing.T) {
 	alone(t)
-	hosts := map[string]string{"oci": "registry.example.com", "layout": "", "gitlab": "registry.gitlab.com", "ghcr": "ghcr.io", "dockerhub": "index.docker.io", "quay": "quay.io", "ecrpublic": "public.ecr.aws",
+	hosts := map[string]string{"oci": "registry.example.com", "layout": "", "gitlab": "registry.gitlab.com", "ghcr": "ghcr.io", "dockerhub": "index.docker.io", "quay": "quay.io", "harbor": "harbor.example.com", "ecrpublic": "public.ecr.aws",
 		"ecr": "123456789012.dkr.ecr.eu-west-1.amazonaws.com", "gar": "europe-west1-docker.pkg.dev", "acr": "acmedr.azurecr.io"}
 	if want := slices.Sorted(maps.Keys(hosts)); !slices.Equal(Names(), want) {
 		t.Errorf("providers %v, want %v", Names(), want)

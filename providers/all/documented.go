@@ -22,6 +22,7 @@ var samples = map[string]string{
 	"gar":       "us-docker.pkg.dev",
 	"ghcr":      "ghcr.io",
 	"gitlab":    "registry.gitlab.com",
+	"harbor":    "harbor.example.com",
 	"oci":       "registry.example.com",
 	"quay":      "quay.io",
 }

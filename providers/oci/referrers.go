@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,6 +65,9 @@ func (r *Registry) referrersPage(ctx context.Context, c *call) (page []v1.Descri
 			return r.bodyError(c, err)
 		}
 		isIndex := mediaType(resp.Header) == string(types.OCIImageIndex)
+		if isIndex && string(bytes.TrimSpace(raw)) == "{}" {
+			return nil // Harbor's empty index, for a subject that is not there
+		}
 		if isIndex && !json.Valid(raw) {
 			return r.fail(c, providers.Unavailable, errors.New("the host answers with a damaged index"), "")
 		}

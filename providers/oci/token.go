@@ -88,8 +88,8 @@ func (t *tokens) join(ctx context.Context, how challenge, want scopes) (b *beare
 func (t *tokens) fetch(ctx context.Context, how challenge, want, base scopes) (*bearer, error) {
 	ask := t.widen(want, base)
 	b, err := t.s.r.requestToken(ctx, how, ask)
-	wide := len(ask) > len(want)
-	if wide && (providers.KindOf(err) == providers.Denied || err == nil && (len(b.value) > maxHeader || b.deniedTo(want))) {
+	wide, kind := len(ask) > len(want), providers.KindOf(err)
+	if wide && (kind == providers.Denied || kind == providers.NotFound || err == nil && (len(b.value) > maxHeader || b.deniedTo(want))) {
 		t.narrowDown()
 		b, err = t.s.r.requestToken(ctx, how, want)
 	}

@@ -39,6 +39,8 @@ func TestDiff(t *testing.T) {
 			"copy e; copy b; put g1 as m1.sig; copy c1; put m1 as v1"},
 		{"a new cosign tag is attached", "v1=m1(c1) m1.sig=g1(e b)", "app: v1=m1",
 			"copy e; copy b; put g1 as m1.sig; attach v1"},
+		{"cosign's tag that is listed as a referrer, too", "v1=m1(c1) m1<s1(e b) m1.sig=s1", "",
+			"copy e; copy b; put s1 as m1.sig; copy c1; put m1 as v1"},
 		{"cosign's tag of a child", "v1=ix[m1(c1)] m1.sig=g1(e b)", "",
 			"copy c1; put m1; copy e; copy b; put g1 as m1.sig; put ix as v1"},
 		{"cosign's tag of a child of what is there", "v1=ix[m1(c1)] m1.sig=g1(e b)", "app: v1=ix",

@@ -115,22 +115,32 @@ func (r *referring) entries(subject v1.Hash, ask bool) (list []entry, bad *troub
 	ds, bad := r.listed(subject, ask)
 	more, b := r.fallback(subject)
 	bad = worse(bad, b)
+	tags, tagged, b := r.cosign(subject)
+	bad = worse(bad, b)
 	for _, d := range slices.SortedFunc(slices.Values(append(slices.Clone(ds), more...)), func(a, b v1.Descriptor) int {
 		return compareHash(a.Digest, b.Digest)
 	}) {
-		if n := len(list); n == 0 || list[n-1].Digest != d.Digest {
+		if n := len(list); !tagged[d.Digest] && (n == 0 || list[n-1].Digest != d.Digest) {
 			list = append(list, entry{Descriptor: d, subject: subject})
 		}
 	}
+	return append(list, tags...), bad
+}
+
+// cosign returns the entries that cosign's tags name. A registry may list them as
+// referrers, too (Harbor): what is put under its tag is not put beside it.
+func (r *referring) cosign(subject v1.Hash) (list []entry, tagged map[v1.Hash]bool, bad *trouble) {
+	tagged = map[v1.Hash]bool{}
 	for _, suffix := range []string{".att", ".sbom", ".sig"} {
 		tag := providers.FallbackTag(subject) + suffix
 		digest, ok, b := r.tagged(tag)
 		bad = worse(bad, b)
 		if ok {
+			tagged[digest] = true
 			list = append(list, entry{Descriptor: v1.Descriptor{Digest: digest}, subject: subject, tag: tag})
 		}
 	}
-	return list, bad
+	return list, tagged, bad
 }
 
 func (r *referring) listed(subject v1.Hash, ask bool) ([]v1.Descriptor, *trouble) {

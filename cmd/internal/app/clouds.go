@@ -50,6 +50,9 @@ func createOptions(o *all.Options, c policy.Create) (err error) {
 	o.CreateECR.Never, o.CreateECR.Enforce = c.Never, c.Enforce
 	o.CreateGAR.Never, o.CreateGAR.Enforce = c.Never, c.Enforce
 	o.CreateACR.Never = c.Never
+	if h := c.Harbor; h != nil {
+		o.CreateHarbor.Projects, o.CreateHarbor.Public, o.CreateHarbor.StorageLimit = true, h.Public, int64(h.StorageLimit)
+	}
 	if e := c.ECR; e != nil {
 		o.CreateECR.Template, o.CreateECR.Immutability, o.CreateECR.Exclusions = e.Template, strings.ToUpper(string(e.Immutability)), e.Exclusions
 		o.CreateECR.ScanOnPush, o.CreateECR.KMSKey, o.CreateECR.Tags = e.ScanOnPush, e.KMSKey, e.Tags

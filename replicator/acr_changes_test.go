@@ -22,13 +22,17 @@ func bigACR(t *testing.T, repos, tags int) *acrRig {
 	for i := range repos {
 		repo := bigRepo(i)
 		for j := range tags {
-			m, tag, at := bigImage(repo, j), fmt.Sprintf("v%05d", j), first.Add(time.Duration(j)*3*time.Minute)
-			for name, s := range r.acrs {
-				if err := r.servers[name].Load(repo, m, tag); err != nil {
+			for name := range r.acrs {
+				if err := r.servers[name].Load(repo, bigImage(repo, j), fmt.Sprintf("v%05d", j)); err != nil {
 					t.Fatal(err)
 				}
-				s.SetPushed(repo, m.Digest, at)
-				s.SetTagged(repo, tag, at)
+			}
+		}
+		for j := range tags { // once all are there: each look at them sorts what is new
+			for _, s := range r.acrs {
+				at := first.Add(time.Duration(j) * 3 * time.Minute)
+				s.SetPushed(repo, bigImage(repo, j).Digest, at)
+				s.SetTagged(repo, fmt.Sprintf("v%05d", j), at)
 			}
 		}
 	}

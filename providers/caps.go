@@ -45,6 +45,7 @@ type Caps struct {
 	TagDigests  bool // Rows carry the digests of tags, most often; what has no tag is not in them
 	PushTimes   bool // Rows carry the time at which a digest was pushed
 	TagTimes    bool // Rows carry the time at which a tag was last moved
+	Import      int  // imports images of as many manifests, see [Registry.Import]; 0 is none
 	Changes     bool // tells what has changed since a time, see [Registry.Changed]
 	Subjects    bool // Rows carry the subject: a row without one refers to nothing
 

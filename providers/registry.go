@@ -90,6 +90,12 @@ type Registry interface {
 	// host allows that.
 	Put(ctx context.Context, repo string, desc v1.Descriptor, body io.ReaderAt, opts UploadOptions) (*Session, error)
 
+	// Import has the host itself read a manifest, with everything below it, from
+	// another registry into repo, under no tag. It returns once the host says that it
+	// has it all, which may take minutes. Unsupported where Caps.Import is 0, and for
+	// what the host does not import; Denied also where the source refuses the host.
+	Import(ctx context.Context, repo string, from ImportSource) error
+
 	// TryPush asks whether repo can be pushed to: it begins an upload and gives it
 	// up, so that nothing stays there but, at hosts that know no way to give one up,
 	// an upload that ends by itself. It makes no repository: one that is missing is

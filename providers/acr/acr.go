@@ -27,6 +27,9 @@ type Options struct {
 	Identity  Identity    // who signs in; zero is Azure's default chain
 	Create    Create
 	Endpoints Endpoints // where they are not Azure's own
+	// ResourceID names the registry to Azure's resource manager, which imports; "" where
+	// nothing is imported.
+	ResourceID string
 }
 
 // An Identity is who signs in.
@@ -63,6 +66,7 @@ type Create struct {
 // Endpoints are URLs that replace Azure's own: tests, and clouds of one's own.
 type Endpoints struct {
 	Authority string // of Entra; "" is AZURE_AUTHORITY_HOST, or that of the host's cloud
+	Manager   string // Azure's resource manager; "" is that of the host's cloud
 }
 
 // A Registry is one Azure container registry. It implements [providers.Registry].
@@ -104,6 +108,9 @@ func New(o Options) (*Registry, error) {
 	}
 	o.OCI.Explain = r.explainRefusal
 	o.OCI.Caps = caps()
+	if o.ResourceID != "" {
+		o.OCI.Caps.Import = importMost
+	}
 	if r.Registry, err = oci.New(o.OCI); err != nil {
 		return nil, err
 	}

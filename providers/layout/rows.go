@@ -88,6 +88,11 @@ func (r *Registry) Rows(ctx context.Context, name string) iter.Seq2[providers.Ro
 	}
 }
 
+// Import is Unsupported: a layout reads nothing by itself.
+func (r *Registry) Import(_ context.Context, name string, _ providers.ImportSource) error {
+	return r.fail("import", name, "", providers.Unsupported, errors.New("an image layout reads nothing by itself"), "")
+}
+
 // Changed is Unsupported: a layout keeps no times.
 func (r *Registry) Changed(_ context.Context, name string, _ providers.Changing, _ time.Time) iter.Seq2[providers.Row, error] {
 	return func(yield func(providers.Row, error) bool) {

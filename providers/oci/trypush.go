@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/transship/transship/providers"
@@ -26,6 +27,11 @@ func (r *Registry) TryPush(ctx context.Context, repo string) error {
 		return err
 	}
 	return r.cancel(ctx, repo, s)
+}
+
+// Import is Unsupported: the distribution-spec has no words for it.
+func (r *Registry) Import(_ context.Context, repo string, _ providers.ImportSource) error {
+	return r.fail(&call{op: "import", repo: repo}, providers.Unsupported, errors.New("the host reads from no other registry"), "")
 }
 
 // cancel gives an upload up, once. Only the end of ctx is an error.

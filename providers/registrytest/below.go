@@ -116,6 +116,10 @@ func (b *below) Expect(repos ...string) {
 	b.reg.Expect(all...)
 }
 
+func (b *below) Import(ctx context.Context, repo string, from providers.ImportSource) error {
+	return b.reg.Import(ctx, b.folder+repo, from)
+}
+
 func (b *below) TryPush(ctx context.Context, repo string) error {
 	return b.reg.TryPush(ctx, b.at(repo))
 }

@@ -54,6 +54,10 @@ func (m *memreg) Changed(context.Context, string, providers.Changing, time.Time)
 	}
 }
 
+func (m *memreg) Import(_ context.Context, repo string, _ providers.ImportSource) error {
+	return m.err(providers.Unsupported, "import", repo, "nothing is imported")
+}
+
 func (m *memreg) Ensure(ctx context.Context, repo string) error {
 	m.store.create(repo)
 	return context.Cause(ctx)

@@ -36,6 +36,11 @@ type Quirks struct {
 	// IgnoreOrder lists by name whatever orderby says.
 	IgnoreOrder bool
 
+	// ImportPolls is how often an import is said to be under way; ImportAsync says so by
+	// the status of Azure-AsyncOperation, and otherwise by that of Location.
+	ImportPolls int
+	ImportAsync bool
+
 	// Window is how long a rate counts; Reads, Writes, ListReferrers and OAuth are
 	// requests of the registry in it, 0 is no bound. One identity has half of Reads
 	// and Writes.

@@ -18,6 +18,8 @@ const (
 	RepositoryWriter      Role = "Container Registry Repository Writer"
 	RepositoryContributor Role = "Container Registry Repository Contributor"
 	CatalogLister         Role = "Container Registry Repository Catalog Lister"
+	// Importer counts at Azure's resource manager.
+	Importer Role = "Container Registry Data Importer and Data Reader"
 )
 
 var roles = map[Role]struct {
@@ -32,6 +34,7 @@ var roles = map[Role]struct {
 	RepositoryWriter:      {true, false, []string{"pull", "push", "metadata_read", "metadata_write"}},
 	RepositoryContributor: {true, false, []string{"pull", "push", "delete", "metadata_read", "metadata_write"}},
 	CatalogLister:         {true, true, nil},
+	Importer:              {false, true, []string{"pull", "metadata_read"}},
 }
 
 type assignment struct {

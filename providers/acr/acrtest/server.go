@@ -44,6 +44,8 @@ type Server struct {
 	calls   map[string]int64
 	planned []plannedFault
 	geo     geo
+
+	manager manager
 }
 
 // New starts a server that ends with the test.
@@ -88,6 +90,7 @@ func Start(o Options) (*Server, error) {
 func (s *Server) Close() {
 	s.once.Do(func() {
 		s.Server.Close()
+		s.manager.close()
 		if s.ownEntra {
 			s.entra.Close()
 		}

@@ -47,7 +47,7 @@ type Caps struct {
 	TagTimes    bool // Rows carry the time at which a tag was last moved
 	Import      int  // imports images of as many manifests, see [Registry.Import]; 0 is none
 	Changes     bool // tells what has changed since a time, see [Registry.Changed]
-	Subjects    bool // Rows carry the subject: a row without one refers to nothing
+	Subjects    bool // Rows carry the subject: a row without one, and of no artifact, refers to nothing
 
 	Mount              Tri           // mounts blobs from another repository of the host
 	MountNeedsManifest bool          // a layer can be mounted only once a manifest names it

@@ -211,3 +211,37 @@ func TestECRThrottled(t *testing.T) {
 		t.Errorf("%d of %d puts were refused", refused, puts)
 	}
 }
+
+// TestECRWrongSubjects: a list that tells a wrong subject brings nothing to an image
+// that it is not about, and one that tells none of an artifact has it read once.
+func TestECRWrongSubjects(t *testing.T) {
+	for name, tell := range map[string]func(other string) string{
+		"another": func(other string) string { return other }, "none": func(string) string { return "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newCloudRig(t, ecr.Identity{}, func(string, *ecrtest.Quirks) {}, nil, nil)
+			app, other := content.Image("app", nil), content.Image("other", nil)
+			sig := content.Refer(app, "application/x.sig", "sig")
+			r.load("app", app, "v1")
+			r.load("app", other, "v2")
+			r.ecrs["src"].Configure(func(q *ecrtest.Quirks) {
+				q.Subjects = map[string]string{sig.Digest.String(): tell(other.Digest.String())}
+			})
+			for range 2 {
+				reports, counts := r.pass()
+				r.fine(reports)
+				t.Logf("%s", counts["src"])
+			}
+			one := r.servers["one"]
+			if list := one.Referrers("app", other.Digest); len(list) != 0 {
+				t.Errorf("%d referrers of an image that has none", len(list))
+			}
+			if list := one.Referrers("app", app.Digest); name == "none" && len(list) != 1 {
+				t.Errorf("%d referrers, want the one whose subject is not told", len(list))
+			}
+			if n := r.servers["src"].Counts().Digests[sig.Digest.String()].Reads; n > 2 {
+				t.Errorf("it was read %d times", n)
+			}
+		})
+	}
+}

@@ -122,9 +122,19 @@ func (s *source) manifestRow(row providers.Row) (unknown bool) {
 	case row.Subject.Hex != "":
 		s.refers(row.Subject, v1.Descriptor{Digest: row.Digest, MediaType: row.MediaType, ArtifactType: row.ArtifactType})
 	default:
-		return !tagged && !s.caps.Subjects
+		return !tagged && (!s.caps.Subjects || artifact(row))
 	}
 	return false
+}
+
+// artifact reports whether a row is of an artifact, which is likely to refer to
+// something whatever the list says of that. An image's type is that of its config.
+func artifact(row providers.Row) bool {
+	switch types.MediaType(row.ArtifactType) {
+	case "", types.OCIConfigJSON, types.DockerConfigJSON:
+		return false
+	}
+	return true
 }
 
 // subjects finds out what untagged manifests of a bulk listing refer to. Each is

@@ -122,6 +122,9 @@ func (c *call) describeImages() (any, *fail) {
 		if i.Content.Subject != nil {
 			d.Subject = i.Content.Subject.Digest.String()
 		}
+		if told, wrong := c.s.config().Subjects[d.Digest]; wrong {
+			d.Subject = told
+		}
 		out.Details = append(out.Details, d)
 	}
 	return out, nil

@@ -33,6 +33,10 @@ type Quirks struct {
 	ArchivedStatus int
 	ArchivedCode   string
 
+	// Subjects are the subjects that DescribeImages tells of manifests, by their
+	// digests, instead of the true ones; "" is none.
+	Subjects map[string]string
+
 	// EmptyPages puts an empty page with a token before each page of a list.
 	EmptyPages bool
 

@@ -165,6 +165,14 @@ func TestChainOfOneRule(t *testing.T) {
 		c.gave(c.run(twoTargets), 0, c.unique)
 		c.whole("eu", "azure")
 	})
+	// Reading takes no more than pull.
+	t.Run("nothing may be pushed to the reader", func(t *testing.T) {
+		c := newChain(t)
+		c.run(near)
+		c.servers["eu"].Set(func(q *registrytest.Quirks) { q.ReadOnly = true })
+		c.gave(c.run(twoTargets), 0, c.unique)
+		c.whole("azure")
+	})
 	// Without readFrom, what eu charges decides.
 	t.Run("cheaper", func(t *testing.T) {
 		c := newChain(t)
@@ -186,6 +194,7 @@ func TestChainReaderIsGone(t *testing.T) {
 				}
 			}
 		},
+		"not to be opened": func(c *chain) { delete(c.clients, "eu") },
 		"down": func(c *chain) {
 			c.servers["eu"].Before(func(_ *http.Request, class registrytest.Class) *registrytest.Fault {
 				if class == registrytest.BlobGet {

@@ -71,7 +71,7 @@ func (a *attempt) fail(r reader, err error) {
 func (a *attempt) use(r reader, offset int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.used, a.whole = r, offset == 0
+	a.used, a.whole = r, offset == 0 || a.whole && r.at == a.used.at
 }
 
 // last returns the reader that gave bytes last, and whether it gave them all.

@@ -31,6 +31,7 @@ type origin struct {
 	failed  error // why the first that is gone failed, or the source
 	again   bool  // the source has given wrong bytes, and is read afresh once
 	lied    bool  // it did so twice
+	mixed   int   // reads from several places that proved wrong
 	strays  int   // failures of reads that were begun for others, which say nothing of ours
 }
 
@@ -145,16 +146,6 @@ func (o *origin) drop(at plan.Place, err error) bool {
 	return true
 }
 
-// distrust drops all but the source: one of them may have given wrong bytes. It
-// reports whether there were any.
-func (o *origin) distrust() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	before := len(o.readers)
-	o.readers = slices.DeleteFunc(o.readers, func(r reader) bool { return r.fact })
-	return len(o.readers) < before
-}
-
 // goOn reports whether there is a point in reading once more after by has failed
 // with err, and whether that says something of our own readers. A read that was
 // begun for another image may have failed where we do not read: that is put up
@@ -185,18 +176,26 @@ func (o *origin) share(by *attempt) (ours bool) {
 	return ours
 }
 
-// blame finds who gave bytes that proved wrong. If they came from several places,
-// nobody but the source is believed any more.
+// blame has the one who gave bytes that proved wrong no longer believed. Where they
+// came from several places nobody is blamed, a few times: they are read again from
+// the start, and who gives all of them then is known.
 func (o *origin) blame(by *attempt, wrong *spool.Mismatch, mine bool) bool {
 	last, whole := by.last()
-	switch {
-	case last.reg == nil:
+	if last.reg == nil {
 		return false
-	case whole || !mine || !o.distrust():
-		if mine && last.fact {
-			o.w.t.leaveAlone(last, wrong)
-		}
-		return o.lose(last.at, wrong)
 	}
-	return true
+	if mine && !whole && o.forgive() {
+		return true
+	}
+	if mine && last.fact {
+		o.w.t.leaveAlone(last, wrong)
+	}
+	return o.lose(last.at, wrong)
+}
+
+func (o *origin) forgive() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mixed++
+	return o.mixed <= tries
 }

@@ -2,7 +2,9 @@ package transfer
 
 import (
 	"net/http"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -273,4 +275,77 @@ func TestReadersInACircle(t *testing.T) {
 	}
 	w.mustAll(w.run(plans))
 	w.verify(plans)
+}
+
+// Bytes that came from several places and proved wrong are read again from the start,
+// as nobody knows whose they were: by the one that has not broken off.
+func TestMixedWrongBytes(t *testing.T) {
+	m := simple("app", 400<<10)
+	layer := m.Blobs[1].Digest
+	w, plans := nearer(t, one("app", "v1", m), func(w *world) { w.opts.BlobWidth = 1 })
+	if err := w.targets[1].CorruptBlob(layer, 5); err != nil {
+		t.Fatal(err)
+	}
+	var gets atomic.Int64
+	w.targets[1].Before(func(r *http.Request, class registrytest.Class) *registrytest.Fault {
+		switch {
+		case class != registrytest.BlobGet || !hasDigest(r, layer):
+			return nil
+		case gets.Add(1) == 1:
+			return &registrytest.Fault{Break: registrytest.Reset, At: 200 << 10}
+		}
+		f := registrytest.Unavailable("")
+		return &f
+	})
+	w.mustAll(w.run(plans))
+	w.verify(plans)
+	if n := w.targets[2].Counts().Digests[layer.String()]; n.Reads != 2 || n.BytesOut >= 800<<10 {
+		t.Errorf("the second reader gave %d bytes in %d reads; at first it was to go on where the other broke off", n.BytesOut, n.Reads)
+	}
+	if n := w.source.Counts().Digests[layer.String()]; n.Reads != 0 {
+		t.Errorf("the source gave %d bytes in %d reads", n.BytesOut, n.Reads)
+	}
+}
+
+// A read that was begun for a target which has but the source fails with it. Another
+// target that joined it, and reads elsewhere for want of the source only, does not
+// ask the source again.
+func TestJoinedReadFails(t *testing.T) {
+	m := simple("app", 400<<10)
+	layer := m.Blobs[1].Digest
+	w, plans := nearer(t, one("app", "v1", m), func(w *world) { w.opts.BlobWidth = 1 })
+	alone := plan.Plan{Target: plan.Place{Registry: "t2", Repo: "app"}, Images: []plan.Image{imageOf(one("app", "v1", m)[0])}}
+	plans[0].Images[0].Readers = nil // none is listed
+	plans[0].Prices = map[string]float64{"src": 0.01, "t1": 0.05, "t2": 0.06}
+	begun := make(chan struct{})
+	var asked atomic.Int64
+	w.source.Before(func(r *http.Request, class registrytest.Class) *registrytest.Fault {
+		if class != registrytest.BlobGet || !hasDigest(r, layer) {
+			return nil
+		}
+		if asked.Add(1) > 1 {
+			return nil
+		}
+		close(begun)
+		for w.tr.spool.Stats().Claims < 2 {
+			runtime.Gosched()
+		}
+		return &registrytest.Fault{Status: http.StatusNotFound, Code: "BLOB_UNKNOWN"}
+	})
+	var both sync.WaitGroup
+	both.Go(func() { _ = w.tr.Run(t.Context(), alone) })
+	<-begun
+	if err := w.tr.Run(t.Context(), plans...); err != nil {
+		t.Error(err)
+	}
+	both.Wait()
+	for _, r := range w.journal.take() {
+		if fails := r.Target.Registry == "t2"; fails != (r.Err != nil) {
+			t.Errorf("%s: %v", r.Target, r.Err)
+		}
+	}
+	w.verify(plans)
+	if n := asked.Load(); n != 1 {
+		t.Errorf("the source was asked %d times, want once", n)
+	}
 }

@@ -146,10 +146,11 @@ func (d *doctor) skip(why string, names ...string) {
 // A use is what a rule does with the registry.
 type use struct {
 	Rule string `json:"rule"`
-	Side string `json:"side"` // source or target
+	Side string `json:"side"` // source, target or reader
 }
 
-// usesOf are the rules that read from the registry or write to it.
+// usesOf are the rules that read from the registry or write to it; it is a reader
+// for those of which a target's readFrom names it.
 func usesOf(set *policy.Set, name string) (uses []use) {
 	for _, r := range set.Rules {
 		if r.From.Registry == name {
@@ -157,6 +158,9 @@ func usesOf(set *policy.Set, name string) (uses []use) {
 		}
 		if slices.ContainsFunc(r.To, func(t policy.Target) bool { return t.Registry == name }) {
 			uses = append(uses, use{r.Name, "target"})
+		}
+		if slices.ContainsFunc(r.To, func(t policy.Target) bool { return slices.Contains(t.ReadFrom, name) }) {
+			uses = append(uses, use{r.Name, "reader"})
 		}
 	}
 	return uses

@@ -175,7 +175,7 @@ func (d *doctor) pull(ctx context.Context, reg providers.Registry, listed string
 // cannotPull is a failure only of a registry that is read from.
 func (d *doctor) cannotPull(ctx context.Context, err error) finding {
 	f := failedBy(ctx, err, "")
-	if !d.isA("source") {
+	if !d.isA("source") && !d.isA("reader") {
 		f.Verdict = warned
 	}
 	return f

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,6 +77,36 @@ rules:
 		d := &doctor{set: set, name: tt.registry, up: checkup{Provider: set.Registries[tt.registry].ProviderName()}}
 		if got, _ := d.targetRepo(t.Context(), tt.listed); got != tt.want {
 			t.Errorf("%s with %q listed: %q, want %q", tt.registry, tt.listed, got, tt.want)
+		}
+	}
+}
+
+// A registry that a target's readFrom names has to be readable, although it is only
+// a target else.
+func TestDoctorOfAReader(t *testing.T) {
+	set, err := policy.Parse("p.yaml", []byte(`
+registries:
+  src: {host: src.example.com}
+  eu: {host: eu.example.com}
+  far: {host: far.example.com}
+rules:
+  - {name: apps, from: {registry: src}, to: [{registry: eu}, {registry: far, readFrom: [eu]}]}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	denied := &providers.Error{Kind: providers.Denied, Op: "list tags", Ref: "host", Err: errors.New("403")}
+	for name, want := range map[string]struct {
+		uses  []use
+		grade grade
+	}{
+		"src": {[]use{{"apps", "source"}}, failed},
+		"eu":  {[]use{{"apps", "target"}, {"apps", "reader"}}, failed},
+		"far": {[]use{{"apps", "target"}}, warned},
+	} {
+		d := &doctor{set: set, name: name, up: checkup{Uses: usesOf(set, name)}}
+		if got := d.cannotPull(t.Context(), denied).Verdict; got != want.grade || !slices.Equal(d.up.Uses, want.uses) {
+			t.Errorf("%s: %s, uses %v", name, got, d.up.Uses)
 		}
 	}
 }

@@ -19,12 +19,13 @@ func (t *target) price(registry string) {
 }
 
 // readersOf returns the registries that may be read instead of l's source, and
-// notes their prices. One that cannot be opened is none: the source does.
+// notes their prices. One that cannot be opened is none: the source does, and the
+// rule that copies there fails and tells of it.
 func (t *target) readersOf(l Link) (all []policy.Reader) {
 	for _, r := range t.opts.Readers(l) {
 		reg, err := t.opts.Registries(r.Registry)
 		if err != nil {
-			t.opts.Logger.Warn("nothing is read from this registry", "registry", r.Registry, "rule", l.Rule.Name, "err", err)
+			t.opts.Logger.Debug("nothing is read from this registry", "registry", r.Registry, "rule", l.Rule.Name, "err", err)
 			continue
 		}
 		all = append(all, r)

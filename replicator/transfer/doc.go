@@ -14,6 +14,11 @@
 // repository has it (mount); upload. Bytes come through the spool
 // (replicator/transfer/spool), which reads each blob once for all targets.
 //
+// A read goes from one reader of the blob's origin to the next, the cheapest first:
+// repositories of the target's registry, of others that are believed to hold it, and
+// the source. Who fails is out for this blob; those who joined the read learn it from
+// the attempt. Bytes that prove wrong put out the one who gave all of them.
+//
 // Nothing waits while it holds a limit. The order is: room in the spool, then a
 // read slot at the source, then, once bytes come, a write slot at the target; a
 // reader never waits for a writer. Images wait for images only through one

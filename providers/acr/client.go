@@ -2,9 +2,7 @@ package acr
 
 import (
 	"cmp"
-	"net"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -83,19 +81,6 @@ func (c reach) base() (http.RoundTripper, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Proxy, t.IdleConnTimeout = direct(t.Proxy), time.Second // an identity is asked for twice in an hour
+	t.Proxy, t.IdleConnTimeout = oci.Direct(t.Proxy), time.Second // an identity is asked for twice in an hour
 	return t, nil
-}
-
-// direct keeps from a proxy what is answered on this machine or its link: an
-// instance's metadata and identity endpoints, which take and give secrets.
-func direct(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
-	return func(req *http.Request) (*url.URL, error) {
-		host := req.URL.Hostname()
-		ip := net.ParseIP(host)
-		if host == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsLinkLocalUnicast()) {
-			return nil, nil
-		}
-		return proxy(req)
-	}
 }

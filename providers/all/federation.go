@@ -20,10 +20,11 @@ type Federation struct {
 	Audience  string // of what is shown; "" is what the registry's cloud expects by itself
 	TokenFile string // for kubernetes
 
-	RoleARN, SessionName       string // at ecr
-	WorkloadIdentityProvider   string // at gar
-	ServiceAccount             string // at gar: whom to act as, "" for the workload itself
-	TenantID, ClientID, Region string // at acr; at ecr, where the host does not tell it
+	RoleARN, SessionName     string // at ecr
+	Region                   string // at ecr, where the host does not tell it
+	WorkloadIdentityProvider string // at gar
+	ServiceAccount           string // at gar: whom to act as, "" for the workload itself
+	TenantID, ClientID       string // at acr
 }
 
 // Froms lists where an identity can come from.

@@ -94,6 +94,8 @@ var ways = []broken{
 		a.Audience, a.TokenFile = "sts.amazonaws.com", w.Project("vault")
 	}, "assertion", providers.Denied, []string{"expected sts.amazonaws.com", "presented: issuer https://oidc.cluster.example/id/", "subject " + me, "audience vault"}, "projected volume"},
 	{"it is long over", pod, clouds.Azure, lasts(-2*time.Hour, -time.Hour), "assertion", providers.Denied, []string{"it has been over for 1h0m", "subject " + me}, "renewed"},
+	{"it is long over, for aws", pod, clouds.AWS, lasts(-2*time.Hour, -time.Hour), "assertion", providers.Denied, []string{"it has been over for 1h0m"}, "renewed"},
+	{"it is long over, for google", pod, clouds.GCP, lasts(-2*time.Hour, -time.Hour), "assertion", providers.Denied, []string{"it has been over for 1h0m"}, "renewed"},
 	{"it is for later", pod, clouds.GCP, lasts(time.Hour, 2*time.Hour), "assertion", providers.Denied, []string{"not good for another ", "subject " + me}, "clock"},
 
 	// AWS does not take it.

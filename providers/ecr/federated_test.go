@@ -4,14 +4,19 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/ecr/ecrtest"
+	"github.com/transship/transship/providers/oci"
 )
 
 // cluster is an issuer whose tokens live for ten minutes.
@@ -122,6 +127,44 @@ func TestTrust(t *testing.T) {
 		principal := doc.Statement[0].Principal["Federated"]
 		if builtIn != !strings.Contains(text, "create-open-id-connect-provider") || !builtIn && principal != "arn:aws-us-gov:iam::123456789012:oidc-provider/"+strings.TrimPrefix(issuer, "https://") {
 			t.Errorf("principal %s\n%s", principal, text)
+		}
+	}
+}
+
+// TestFederatedRedirect: an assertion goes to the token service, and to nobody that it
+// sends us to.
+func TestFederatedRedirect(t *testing.T) {
+	s := serve(t, ecrtest.Options{})
+	clean(t)
+	var seen atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { seen.Add(1) }))
+	t.Cleanup(other.Close)
+	sts := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	t.Cleanup(sts.Close)
+	r := open(t, s, func(o *Options) {
+		o.Endpoints.STS, o.Identity.Federated = sts.URL, &Federated{Issuer: &cluster{s: s}, RoleARN: "arn:aws:iam::123456789012:role/mirror"}
+	})
+	if _, err := r.Whoami(t.Context()); err == nil || !strings.Contains(err.Error(), "link exchange: ") || seen.Load() > 0 {
+		t.Errorf("%v; somebody else was asked %d times", err, seen.Load())
+	}
+}
+
+// TestProxy: what is answered on this machine or its link, as the agent of EKS Pod
+// Identity is, is asked past the proxy.
+func TestProxy(t *testing.T) {
+	client, err := httpClient(oci.Options{Proxy: "http://proxy.example:3128"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for url, proxied := range map[string]bool{"http://169.254.170.23/v1/credentials": false, "http://[fe80::1]/": false, "http://localhost:1/": false,
+		"https://sts.eu-west-1.amazonaws.com/": true} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, err := client.(*awshttp.BuildableClient).GetTransport().Proxy(req)
+		if err != nil || (at != nil) != proxied {
+			t.Errorf("%s by the proxy %v (%v)", url, at, err)
 		}
 	}
 }

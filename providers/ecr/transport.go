@@ -34,7 +34,7 @@ func httpClient(o oci.Options) (aws.HTTPClient, error) {
 	}
 	return awshttp.NewBuildableClient().WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
 		WithTransportOptions(func(t *http.Transport) {
-			t.Proxy, t.ResponseHeaderTimeout = proxy, answerTimeout
+			t.Proxy, t.ResponseHeaderTimeout = oci.Direct(proxy), answerTimeout
 			if roots != nil {
 				t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 			}

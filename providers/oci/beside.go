@@ -52,6 +52,19 @@ func (o Options) ProxyFunc() (func(*http.Request) (*url.URL, error), error) {
 	return http.ProxyURL(u), nil
 }
 
+// Direct keeps from a proxy what is answered on this machine or its link: an
+// instance's metadata and identity endpoints, which take and give secrets.
+func Direct(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	return func(req *http.Request) (*url.URL, error) {
+		host := req.URL.Hostname()
+		ip := net.ParseIP(host)
+		if host == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsLinkLocalUnicast()) {
+			return nil, nil
+		}
+		return proxy(req)
+	}
+}
+
 // Roots are the system's authorities and those that t names; nil is the system's.
 func (t TLS) Roots() (roots *x509.CertPool, err error) {
 	pems := [][]byte{t.CAPEM}

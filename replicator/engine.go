@@ -94,7 +94,7 @@ func New(o Options) (*Engine, error) {
 
 func (e *Engine) surveyWith(m survey.Memory, keep func(providers.Manifest)) *survey.Survey {
 	return survey.New(survey.Options{
-		Registries: e.opts.Registries, State: m, Keep: keep, ReadRate: e.readRate,
+		Registries: e.opts.Registries, State: m, Keep: keep, ReadRate: e.readRate, Looks: e.opts.ReadOnly,
 		Price: e.opts.Policy.Price, Readers: func(l survey.Link) []policy.Reader { return e.opts.Policy.Readers(l.Rule, l.Target) },
 		Width: e.opts.Width, Now: e.opts.Now, Logger: e.opts.Logger,
 	})

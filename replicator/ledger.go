@@ -25,6 +25,18 @@ type Failure struct {
 	Hint   string         `json:"hint,omitempty"`
 }
 
+// A Wait is a tag, or a digest, that is not brought yet because its source allows
+// no more manifests to be read now. Nothing has failed.
+type Wait struct {
+	Rule   string     `json:"rule"`
+	From   plan.Place `json:"from"`
+	Target plan.Place `json:"target"`
+	Tag    string     `json:"tag"`
+	Reason string     `json:"reason"`
+	Hint   string     `json:"hint,omitempty"`
+	Until  time.Time  `json:"until,omitzero"`
+}
+
 // A ledger is what the images of one target have come to in one job.
 type ledger struct {
 	mu      sync.Mutex
@@ -38,14 +50,25 @@ type late struct {
 	from        plan.Place
 	pushed      time.Time // when the source's tag was moved to its content; zero if not known
 	interrupted bool      // by us: no failure
+	until       time.Time // of one that waits
 	Failure
 }
 
 func (l *ledger) failures() []Failure {
 	var list []Failure
 	for _, t := range l.late {
-		if !t.interrupted {
+		if !t.interrupted && t.Kind != providers.Waiting {
 			list = append(list, t.Failure)
+		}
+	}
+	return list
+}
+
+func (l *ledger) waits() []Wait {
+	var list []Wait
+	for _, t := range l.late {
+		if !t.interrupted && t.Kind == providers.Waiting {
+			list = append(list, Wait{t.Rule, t.from, t.Target, t.Tag, t.Reason, t.Hint, t.until})
 		}
 	}
 	return list
@@ -110,6 +133,7 @@ func (l *ledger) note(r transfer.Result) {
 		}
 		l.late = append(l.late, late{
 			from: r.Image.From, pushed: tag.Pushed, interrupted: errors.Is(r.Err, transfer.ErrInterrupted),
+			until: providers.UntilOf(r.Err),
 			Failure: Failure{Rule: r.Image.Rule, Target: r.Target, Tag: tag.Name, Kind: providers.KindOf(r.Err),
 				Side: r.Side, Reason: r.Err.Error(), Hint: providers.HintOf(r.Err)},
 		})

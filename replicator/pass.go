@@ -152,8 +152,10 @@ func (t *tally) add(rule string, r Report) {
 	case r.Err != nil:
 		t.failed++
 		t.err = r.Err.Error()
-	case len(r.Failures) > 0 && t.outcome == state.Succeeded:
+	case len(r.Failures) > 0 && (t.outcome == state.Succeeded || t.outcome == state.Waited):
 		t.outcome = state.Partly
+	case len(r.Waiting) > 0 && t.outcome == state.Succeeded:
+		t.outcome = state.Waited
 	}
 }
 

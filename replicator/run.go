@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -24,16 +25,31 @@ type Report struct {
 	Plans       []plan.Plan              `json:"plans,omitempty"`
 	Figures     state.Figures            `json:"figures"`
 	Failures    []Failure                `json:"failures,omitempty"` // sorted by target, tag
+	Waiting     []Wait                   `json:"waiting,omitempty"`  // the same; no failures
 	Interrupted bool                     `json:"interrupted,omitempty"`
 	Err         error                    `json:"-"` // why the job could not be run, in [Engine.RunAll]
 	ByRule      map[string]state.Figures `json:"-"`
 
 	// Slowed is what the plans say of referrers that are asked for less often.
 	Slowed []plan.Slowed `json:"slowed,omitempty"`
+	// Pulls is what they say of sources that allow so many manifests in a time.
+	Pulls []plan.Pulls `json:"pulls,omitempty"`
+}
+
+// Until is when what waits may come: the first of its times; zero if nothing waits.
+func (r Report) Until() (first time.Time) {
+	for _, w := range r.Waiting {
+		if first.IsZero() || w.Until.Before(first) {
+			first = w.Until
+		}
+	}
+	return first
 }
 
 // OK reports whether everything that the job wants is as it should be.
-func (r Report) OK() bool { return r.Err == nil && len(r.Failures) == 0 && !r.Interrupted }
+func (r Report) OK() bool {
+	return r.Err == nil && len(r.Failures)+len(r.Waiting) == 0 && !r.Interrupted
+}
 
 // Run does one job: survey, plan, transfer, journal. What fails for an image or a
 // target is in the report and stops nothing else. The error is ctx's cause, a
@@ -177,7 +193,7 @@ func (e *Engine) sum(r *Report, read survey.Result, ledgers map[plan.Place]*ledg
 		r.Figures.Add(f)
 	}
 	for i, p := range r.Plans {
-		r.Slowed = append(r.Slowed, p.Rechecks...)
+		r.Slowed, r.Pulls = append(r.Slowed, p.Rechecks...), append(r.Pulls, p.Pulls...)
 		for rule, f := range ledgers[p.Target].figures {
 			add(rule, f)
 		}
@@ -192,13 +208,23 @@ func (e *Engine) sum(r *Report, read survey.Result, ledgers map[plan.Place]*ledg
 				add(k.Rule, state.Figures{Failed: 1})
 				r.Failures = append(r.Failures, Failure{Rule: k.Rule, Target: p.Target, Tag: firstOf(k.Tag, k.Ref),
 					Kind: kindOfLeft(k), Side: k.Side, Reason: k.Reason, Hint: k.Hint})
+			case k.Kind == plan.LeftWaiting:
+				add(k.Rule, state.Figures{Waiting: 1})
+				r.Waiting = append(r.Waiting, Wait{k.Rule, k.From, p.Target, firstOf(k.Tag, k.Ref), k.Reason, k.Hint, k.Until})
 			case k.Kind != plan.LeftSkipped && k.Kind != plan.LeftCooling:
 				add(k.Rule, state.Figures{Kept: 1})
 			}
 		}
 		r.Failures = append(r.Failures, ledgers[p.Target].failures()...)
+		for _, w := range ledgers[p.Target].waits() {
+			add(w.Rule, state.Figures{Waiting: 1})
+			r.Waiting = append(r.Waiting, w)
+		}
 	}
 	slices.SortStableFunc(r.Failures, func(a, b Failure) int {
+		return strings.Compare(a.Target.String()+"\x00"+a.Tag, b.Target.String()+"\x00"+b.Tag)
+	})
+	slices.SortStableFunc(r.Waiting, func(a, b Wait) int {
 		return strings.Compare(a.Target.String()+"\x00"+a.Tag, b.Target.String()+"\x00"+b.Tag)
 	})
 }
@@ -236,6 +262,8 @@ func kindOfLeft(k plan.Refusal) providers.Kind {
 		return providers.Conflict
 	case plan.LeftRefused:
 		return providers.Unsupported
+	case plan.LeftWaiting:
+		return providers.Waiting
 	}
 	return k.Cause
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/transship/transship/providers"
 	"github.com/transship/transship/replicator/plan"
 	"github.com/transship/transship/state"
 )
@@ -82,6 +83,7 @@ func (h *share) count(s *state.Standing) (items []state.Item, behind []time.Time
 		items = append(items, state.Item{Rule: s.Rule, Target: s.Target, Tag: tag, Kind: kind, Reason: reason, Hint: hint})
 	}
 	s.InStep = int64(len(h.wants))
+	waiting := int64(0)
 	for _, k := range h.kept {
 		if k.Kind == plan.LeftSkipped {
 			continue
@@ -91,7 +93,10 @@ func (h *share) count(s *state.Standing) (items []state.Item, behind []time.Time
 		if wanted {
 			s.InStep--
 		}
-		if k.Kind == plan.LeftFailed {
+		if k.Kind == plan.LeftWaiting {
+			waiting++
+		}
+		if k.Kind == plan.LeftFailed || k.Kind == plan.LeftWaiting {
 			behind = append(behind, pushed)
 		}
 		if k.Kind != plan.LeftCooling {
@@ -106,10 +111,15 @@ func (h *share) count(s *state.Standing) (items []state.Item, behind []time.Time
 			interrupted++
 			continue
 		}
+		if t.Kind == providers.Waiting {
+			waiting++
+			item(t.Tag, string(plan.LeftWaiting), t.Reason, t.Hint)
+			continue
+		}
 		s.Failed++
 		item(t.Tag, "failed", t.Reason, t.Hint)
 	}
-	s.Behind, s.InStep = s.Failed+interrupted, max(0, s.InStep)
+	s.Behind, s.InStep = s.Failed+interrupted+waiting, max(0, s.InStep)
 	return items, behind
 }
 

@@ -36,19 +36,20 @@ type History interface {
 
 // Figures is what a pass or job cost and did. Bytes are of blob bodies.
 type Figures struct {
-	Tags       int64 `json:"tags"`        // that the rule wants
-	InStep     int64 `json:"inStep"`      // found in step
-	Copied     int64 `json:"copied"`      // tags put
-	Failed     int64 `json:"failed"`      // images that failed, per target
-	Kept       int64 `json:"kept"`        // conflicts and refusals
-	Manifests  int64 `json:"manifests"`   // put, tags and digests
-	BlobsSent  int64 `json:"blobsSent"`   // uploaded
-	Mounted    int64 `json:"mounted"`     // blobs mounted
-	Present    int64 `json:"present"`     // blobs that were there already
-	BytesRead  int64 `json:"bytesRead"`   // from sources
-	BytesRead2 int64 `json:"bytesReread"` // of these, read more than once
-	BytesSent  int64 `json:"bytesSent"`   // to targets
-	BytesSaved int64 `json:"bytesSaved"`  // not sent because mounted or present
+	Tags       int64 `json:"tags"`              // that the rule wants
+	InStep     int64 `json:"inStep"`            // found in step
+	Copied     int64 `json:"copied"`            // tags put
+	Failed     int64 `json:"failed"`            // images that failed, per target
+	Kept       int64 `json:"kept"`              // conflicts and refusals
+	Waiting    int64 `json:"waiting,omitempty"` // tags that wait for what their source allows
+	Manifests  int64 `json:"manifests"`         // put, tags and digests
+	BlobsSent  int64 `json:"blobsSent"`         // uploaded
+	Mounted    int64 `json:"mounted"`           // blobs mounted
+	Present    int64 `json:"present"`           // blobs that were there already
+	BytesRead  int64 `json:"bytesRead"`         // from sources
+	BytesRead2 int64 `json:"bytesReread"`       // of these, read more than once
+	BytesSent  int64 `json:"bytesSent"`         // to targets
+	BytesSaved int64 `json:"bytesSaved"`        // not sent because mounted or present
 }
 
 // Add adds g to f.
@@ -58,6 +59,7 @@ func (f *Figures) Add(g Figures) {
 	f.Copied += g.Copied
 	f.Failed += g.Failed
 	f.Kept += g.Kept
+	f.Waiting += g.Waiting
 	f.Manifests += g.Manifests
 	f.BlobsSent += g.BlobsSent
 	f.Mounted += g.Mounted
@@ -77,6 +79,7 @@ const (
 	Partly      Outcome = "some failed"
 	FailedWhole Outcome = "failed"
 	Interrupted Outcome = "interrupted"
+	Waited      Outcome = "waiting" // nothing failed, and some of it waits for what a source allows
 )
 
 // A JobRun is what a run of one job has come to.

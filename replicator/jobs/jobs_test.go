@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/dockerhub"
+	"github.com/transship/transship/providers/dockerhub/dockerhubtest"
+	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/replicator"
 	"github.com/transship/transship/replicator/plan"
@@ -144,6 +147,47 @@ func TestFailureComesBack(t *testing.T) {
 	if p := r.pass("apps"); p.Outcome != state.Partly || p.Figures.Failed != 1 {
 		t.Errorf("pass %+v", p)
 	}
+}
+
+// TestSourceAllowsNoMore holds that what waits for its source's allowance goes back
+// without a lost attempt, until there may be more, and that its pass says so.
+func TestSourceAllowsNoMore(t *testing.T) {
+	hub := dockerhubtest.New(t, dockerhubtest.Options{Quirks: func(q *dockerhubtest.Quirks) { q.Pulls = 4 }})
+	r := newRig(t, one)
+	r.src, r.source = hub.Server, func() providers.Registry {
+		reg, err := dockerhub.New(dockerhub.Options{API: hub.API(), OCI: oci.Options{Host: hub.Host(), PlainHTTP: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { reg.Close() })
+		return reg
+	}
+	const rule = `  - {name: apps, from: {registry: src, repositories: {include: ["acme/**"]}}, to: [{registry: dst}]}
+`
+	r.use(rule)
+	r.load("acme/app", "v1", "v2", "v3", "v4", "v5")
+	r.start()
+	r.ask(state.Ask{Key: ExpandKey("apps"), Cause: BySchedule})
+	wait := func() time.Duration {
+		rows, err := r.store.Queue(t.Context())
+		if err != nil || len(rows) != 1 || rows[0].Running || rows[0].Key != "run/src/acme/app" {
+			return 0
+		}
+		return time.Until(rows[0].NotBefore)
+	}
+	r.until("put off", func() bool { return wait() > 5*time.Hour })
+	if got := r.queue(); got != "run/src/acme/app" || wait() > 6*time.Hour+time.Second {
+		t.Errorf("queue %s, in %v", got, wait())
+	}
+	p := r.pass("apps")
+	if p.Outcome != state.Waited || p.Figures.Waiting != 2 || p.Figures.Failed != 0 || r.copied("acme/app") != 3 {
+		t.Errorf("%d copied, pass %+v", r.copied("acme/app"), p)
+	}
+	hub.PassTime(6 * time.Hour)
+	r.use(rule)
+	r.ask(state.Ask{Key: "run/src/acme/app", Cause: ByAPI, Priority: PriorityByHand})
+	r.idle()
+	r.equal()
 }
 
 // TestPersonHasToAct holds that a refusal is not tried again by itself.

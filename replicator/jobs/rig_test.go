@@ -29,7 +29,8 @@ type rig struct {
 	store    state.Store
 	set      *policy.Set
 	engine   *replicator.Engine
-	soft     chan struct{} // of the engine's transfer
+	soft     chan struct{}             // of the engine's transfer
+	source   func() providers.Registry // in place of a plain client of src; may be nil
 
 	mu     sync.Mutex
 	gen    Generation
@@ -62,6 +63,9 @@ func (r *rig) use(rules string) {
 		}
 		r.t.Cleanup(func() { reg.Close() })
 		clients[name] = reg
+		if name == "src" && r.source != nil {
+			clients[name] = r.source()
+		}
 		text += fmt.Sprintf("  %s: {host: %q, plainHTTP: true, provider: oci}\n", name, s.Host())
 	}
 	set, err := policy.Parse("test.yaml", []byte(text+"rules:\n"+rules))

@@ -122,6 +122,9 @@ func (w *Workers) carry(ctx context.Context, g Generation, c *state.Claim, job r
 		return w.told(ctx, c, r, state.FailedWhole, err)
 	case len(r.Failures) > 0:
 		return w.told(ctx, c, r, state.Partly, mayPass(r))
+	case len(r.Waiting) > 0:
+		w.told(ctx, c, r, state.Waited, nil)
+		return w.later(ctx, c, max(r.Until().Sub(w.o.Now()), time.Second)) // no attempt is lost
 	}
 	return w.told(ctx, c, r, state.Succeeded, nil)
 }
@@ -166,6 +169,8 @@ func (w *Workers) log(c *state.Claim, r replicator.Report, took time.Duration, e
 		first := r.Failures[0]
 		w.o.Logger.Error("job done, some images failed", append(args,
 			"first", first.Target.String()+":"+first.Tag, "err", first.Reason, "hint", first.Hint)...)
+	case len(r.Waiting) > 0:
+		w.o.Logger.Info("job done as far as its source allows; the rest waits", append(args, "waiting", len(r.Waiting), "until", r.Until())...)
 	default:
 		w.o.Logger.Info("job done", args...)
 	}

@@ -372,7 +372,7 @@ func (j *judge) finish() {
 	if len(j.f.Prices) > 0 {
 		j.plan.Prices = maps.Clone(j.f.Prices)
 	}
-	j.plan.Rechecks = j.slowed()
+	j.plan.Rechecks, j.plan.Pulls = j.slowed(), j.pulls()
 	j.plan.Mountless = j.f.Target.Caps.Mount == providers.No
 	NewRun().Add(&j.plan)
 }

@@ -103,6 +103,11 @@ type Source struct {
 	// Tags has the tags that carry referrers (cosign's and the fallback scheme's),
 	// with their digest, or zero where only the name is known yet.
 	Tags map[string]v1.Hash
+	// Pulls is how many manifests the registry lets us read in a time; nil is no bound
+	// that is known. Waits has the roots that are not read for it, with how many
+	// manifests each has.
+	Pulls *providers.Pulls
+	Waits map[v1.Hash]int
 	// Manifests is what was read, by digest.
 	Manifests map[v1.Hash]Manifest
 	// Referrers is what the API, or a bulk listing, told by subject.
@@ -139,9 +144,18 @@ type Failure struct {
 	Side   string // Source or Target
 	Reason string
 	Hint   string
+	Until  time.Time // of what waits
+}
+
+// Left is what becomes of what is wanted and failed so.
+func (f Failure) Left() Left {
+	if f.Kind == providers.Waiting {
+		return LeftWaiting
+	}
+	return LeftFailed
 }
 
 // Fail makes a Failure of err, which came of asking side.
 func Fail(side string, err error) Failure {
-	return Failure{Kind: providers.KindOf(err), Side: side, Reason: err.Error(), Hint: providers.HintOf(err)}
+	return Failure{Kind: providers.KindOf(err), Side: side, Reason: err.Error(), Hint: providers.HintOf(err), Until: providers.UntilOf(err)}
 }

@@ -43,6 +43,10 @@ type Plan struct {
 	Prices    map[string]float64 `json:"prices,omitempty"`
 	Mountless bool               `json:"mountless,omitempty"`
 
+	// Pulls is how many manifests are to be read of each source whose registry allows
+	// so many in a time.
+	Pulls []Pulls `json:"pulls,omitempty"`
+
 	// Rechecks is what the limits of source registries do to the rules' recheck.
 	Rechecks []Slowed `json:"rechecks,omitempty"`
 
@@ -186,6 +190,8 @@ type Refusal struct {
 
 	Cause providers.Kind `json:"cause,omitempty"` // of LeftFailed: what kind of failure it was
 	Side  string         `json:"side,omitempty"`  // of LeftFailed: who was asked, "source" or "target"
+	// Until is when what waits may come.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // Left classifies a Refusal.
@@ -198,6 +204,7 @@ const (
 	LeftCooling   Left = "cooling"   // younger than minAge
 	LeftGone      Left = "gone"      // left the target without us, and the rule leaves it or it was restored today
 	LeftFailed    Left = "failed"    // it could not be surveyed: the reason is the error
+	LeftWaiting   Left = "waiting"   // the source allows no more manifests now
 	LeftArchived  Left = "archived"  // listed, but not readable at the source
 	LeftSkipped   Left = "skipped"   // nothing to bring: filtered by type, or gone at the source since it was listed
 )

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -18,11 +19,12 @@ type trouble struct {
 	lack         string // the capability for which the target cannot hold it
 	cause        providers.Kind
 	side         string
+	until        time.Time // of what waits for the source's allowance
 }
 
-// failed is the trouble of what could not be surveyed.
+// failed is the trouble of what could not be surveyed, or waits.
 func failed(f Failure) *trouble {
-	return &trouble{kind: LeftFailed, reason: f.Reason, hint: f.Hint, cause: f.Kind, side: f.Side}
+	return &trouble{kind: f.Left(), reason: f.Reason, hint: f.Hint, cause: f.Kind, side: f.Side, until: f.Until}
 }
 
 func waiting() *trouble { return &trouble{} }
@@ -34,7 +36,7 @@ func (t *trouble) refuse(j *judge, w Want) {
 	}
 	j.refuse(w, t.kind, t.reason, t.hint)
 	last := &j.plan.Kept[len(j.plan.Kept)-1]
-	last.Cause, last.Side = t.cause, t.side
+	last.Cause, last.Side, last.Until = t.cause, t.side, t.until
 }
 
 // worse returns the trouble that counts: a real one before one that waits.

@@ -77,6 +77,7 @@ func (s *source) manifest(ctx context.Context, digest v1.Hash) (plan.Manifest, e
 
 // fetch reads ref, hands the bytes on, and returns what they say.
 func (s *source) fetch(ctx context.Context, ref string) (plan.Manifest, error) {
+	s.ration.pay(s)
 	m, err := s.reg.Manifest(ctx, s.place.Repo, ref)
 	if err != nil {
 		return plan.Manifest{}, fmt.Errorf("source: %w", err)

@@ -123,7 +123,7 @@ func (s *source) resolve(ctx context.Context, names []string) error {
 	g.SetLimit(s.opts.Width)
 	for _, name := range names {
 		g.Go(func() error {
-			if s.mayBeThere(name) {
+			if s.rationed(ctx) || s.mayBeThere(name) {
 				s.head(ctx, name)
 			} else {
 				s.readTag(ctx, name)

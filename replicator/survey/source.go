@@ -45,6 +45,12 @@ type source struct {
 	gone  map[string]error   // tags that could not be resolved
 	asked []v1.Hash
 
+	ration  *ration
+	pulls   *providers.Pulls // as they were when the source was listed; nil is no bound
+	roots   map[v1.Hash]rooted
+	allowed map[v1.Hash]error // by root, why it may not be read
+	promise int               // manifests that may still be read
+
 	budget  *budget
 	granted map[v1.Hash]bool // by root, whether it may be asked about again
 	charged map[v1.Hash]bool // subjects besides
@@ -58,6 +64,7 @@ type tagRow struct {
 	pushed   time.Time // when its content arrived
 	tagged   time.Time // when the tag was moved to it
 	archived bool
+	children int // that some rule wants, of an index whose list tells
 }
 
 // read lists the repository, and resolves the tags that a rule may want.
@@ -70,6 +77,7 @@ func (s *source) read(ctx context.Context) error {
 	s.known, s.rows = map[string]state.SourceTag{}, map[string]tagRow{}
 	s.seen, s.gone = map[string]v1.Hash{}, map[string]error{}
 	s.granted, s.charged = map[v1.Hash]bool{}, map[v1.Hash]bool{}
+	s.ration, s.allowed = s.look.ration(s.repo.Host), map[v1.Hash]error{}
 	if s.budget, err = s.look.budget(ctx, s.place.Registry, s.repo.Host); err != nil {
 		return err
 	}
@@ -89,7 +97,10 @@ func (s *source) read(ctx context.Context) error {
 		}
 		s.budget.hold(s.place.Repo, images)
 	}
-	return s.choose(ctx)
+	if err := s.choose(ctx); err != nil {
+		return err
+	}
+	return s.count(ctx)
 }
 
 // hinted returns the hinted tags, nil if the whole repository is to be read: a

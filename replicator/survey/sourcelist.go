@@ -49,7 +49,7 @@ func (s *source) listRows(ctx context.Context) (fresh []v1.Hash, err error) {
 			fresh = append(fresh, row.Digest)
 		}
 		for _, tag := range row.Tags {
-			s.rows[tag] = tagRow{s.text(tag, row.Digest), types.MediaType(s.words.one(string(row.MediaType))), row.Pushed, row.Tagged, row.Archived}
+			s.rows[tag] = tagRow{s.text(tag, row.Digest), types.MediaType(s.words.one(string(row.MediaType))), row.Pushed, row.Tagged, row.Archived, s.wantedOf(row.Children)}
 		}
 	}
 	if s.roll.known() && s.timeless() && (!s.wantsReferrers() || !s.roll.mark.Manifests.IsZero()) {

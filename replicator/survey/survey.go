@@ -45,8 +45,11 @@ type Memory interface {
 type Options struct {
 	Registries func(name string) (providers.Registry, error) // by the policy's name
 	State      Memory
-	Keep       func(providers.Manifest)      // takes the bytes of each manifest read; may be nil
-	ReadRate   func(registry string) float64 // requests a second that it may be asked, 0 if not known; may be nil
+	Keep       func(providers.Manifest) // takes the bytes of each manifest read; may be nil
+	// Looks says that what is read is only looked at, and will be read once more by
+	// whoever carries it out: it takes at most half of what a registry's allowance has.
+	Looks    bool
+	ReadRate func(registry string) float64 // requests a second that it may be asked, 0 if not known; may be nil
 
 	// Price is what a GB read costs in USD, if that is given, and Readers are the
 	// registries that may be read instead of a link's source; both may be nil.
@@ -90,6 +93,7 @@ type Survey struct {
 
 	mu      sync.Mutex
 	budgets map[string]*budget // by source host
+	rations map[string]*ration // the same
 }
 
 // New returns a Survey. Registries and State are required.
@@ -113,7 +117,7 @@ func New(o Options) *Survey {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Survey{opts: o, budgets: map[string]*budget{}}
+	return &Survey{opts: o, budgets: map[string]*budget{}, rations: map[string]*ration{}}
 }
 
 // A look is one Read.
@@ -141,6 +145,7 @@ func (s *Survey) Read(ctx context.Context, job Job) (Result, error) {
 		src.links = append(src.links, link)
 		to.links = append(to.links, link)
 	}
+	defer l.settle()
 	if err := l.run(ctx); err != nil {
 		return Result{}, err
 	}

@@ -132,6 +132,7 @@ func (t *target) begin() {
 				Place: l.From, API: src.api(), Tags: src.referrerTags(),
 				Manifests: map[v1.Hash]plan.Manifest{}, Referrers: map[v1.Hash][]v1.Descriptor{},
 				Checked: map[v1.Hash]time.Time{}, PutOff: map[v1.Hash]bool{}, Failed: map[string]plan.Failure{},
+				Pulls: src.pulls, Waits: map[v1.Hash]int{},
 			}
 			t.copyReferrers(l.From)
 			t.price(l.From.Registry)
@@ -155,11 +156,11 @@ func (t *target) left(l Link, ref, tag string, kind plan.Left, reason, hint stri
 	})
 }
 
-// failed reports what could not be surveyed.
+// failed reports what could not be surveyed, or waits.
 func (t *target) failed(l Link, ref, tag string, f plan.Failure) {
-	t.left(l, ref, tag, plan.LeftFailed, f.Reason, f.Hint)
+	t.left(l, ref, tag, f.Left(), f.Reason, f.Hint)
 	last := &t.facts.Left[len(t.facts.Left)-1]
-	last.Cause, last.Side = f.Kind, f.Side
+	last.Cause, last.Side, last.Until = f.Kind, f.Side, f.Until
 }
 
 // round answers what is needed, side by side.
@@ -276,7 +277,11 @@ func (a *answers) source(f *plan.Source, src *source, n plan.SourceNeeds) {
 			return a.note(err, func() { put(f, tag, d, err) })
 		})
 	}
-	for _, digest := range n.Manifests {
+	for _, digest := range src.inTurn(n.Manifests) {
+		if err := src.grant(a.ctx, digest); err != nil {
+			a.wait(f, src, digest, err)
+			continue
+		}
 		a.g.Go(func() error {
 			m, err := src.manifest(a.ctx, digest)
 			return a.note(err, func() { keep(f, m, err, digest) })
@@ -289,6 +294,14 @@ func (a *answers) source(f *plan.Source, src *source, n plan.SourceNeeds) {
 	if len(n.Checked) > 0 {
 		a.g.Go(func() error { return a.checked(f, src, n.Checked) })
 	}
+}
+
+// wait notes a root that is not read now.
+func (a *answers) wait(f *plan.Source, src *source, root v1.Hash, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f.Failed[root.String()] = plan.Fail(sideSource, err)
+	f.Waits[root] = src.roots[root].cost
 }
 
 func put(f *plan.Source, tag string, digest v1.Hash, err error) {

@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/transship/transship/providers"
 	"github.com/transship/transship/replicator/plan"
 	"github.com/transship/transship/state"
 )
@@ -122,7 +123,7 @@ func (w *work) result(err error) Result {
 	defer w.mu.Unlock()
 	f := w.figures()
 	f.Copied = int64(len(w.put))
-	if err != nil && !errors.Is(err, ErrInterrupted) {
+	if err != nil && !errors.Is(err, ErrInterrupted) && providers.KindOf(err) != providers.Waiting {
 		f.Failed = 1
 	}
 	return Result{Target: w.plan.Target, Image: *w.img, Figures: f, Put: w.put, Err: err, Side: sideOf(err)}

@@ -192,7 +192,7 @@ func (d *doctor) abilities(ctx context.Context, reg providers.Registry, repo str
 	d.run(ctx, "mount", func(context.Context) finding { return untried(caps, providers.CapMount, caps.Mount) })
 	d.run(ctx, "referrers", func(ctx context.Context) finding { return referrersOf(ctx, reg, caps, repo, digest) })
 	d.run(ctx, "immutable", func(context.Context) finding { return untried(caps, providers.CapImmutable, caps.Immutable) })
-	d.run(ctx, "quotas", func(context.Context) finding { return good("%s", quotaLine(caps.Quotas)) })
+	d.run(ctx, "quotas", func(context.Context) finding { return good("%s", quotaLine(caps.Quotas)+pullsLine(caps.Pulls)) })
 }
 
 // untried is an ability that cannot be tried without leaving something there: a mount

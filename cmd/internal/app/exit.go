@@ -17,10 +17,10 @@ const (
 	exitDone     = 0 // everything asked for is done
 	exitFailed   = 1 // it could not be done at all, or was interrupted
 	exitUsage    = 2 // the command line or the policy is wrong; nothing was touched
-	exitSomeLeft = 3 // some items failed; the rest is done
+	exitSomeLeft = 3 // some items failed, or wait for what a source allows; the rest is done
 )
 
-const exitHelp = `Exit codes: 0 done, 1 failed or interrupted, 2 usage or configuration, 3 some items failed.`
+const exitHelp = `Exit codes: 0 done, 1 failed or interrupted, 2 usage or configuration, 3 some items failed or wait.`
 
 // A failure is an error with the exit code and the advice that belong to it.
 type failure struct {

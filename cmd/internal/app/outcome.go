@@ -24,6 +24,8 @@ type outcome struct {
 	Figures     state.Figures        `json:"figures"`
 	Targets     []targetFigures      `json:"targets"`
 	Failures    []replicator.Failure `json:"failures,omitempty"`
+	Waiting     []waitingFor         `json:"waiting,omitempty"`
+	Pulls       []plan.Pulls         `json:"pulls,omitempty"`
 	Jobs        []jobFailure         `json:"failedRepositories,omitempty"`
 	Problems    []replicator.Problem `json:"problems,omitempty"`
 	Notes       []string             `json:"notes,omitempty"`
@@ -58,11 +60,13 @@ func (p *program) runAll(ctx context.Context, s *session, show *display) (outcom
 	}
 	reports, err := s.RunAll(ctx, "cli", jobs, nil)
 	var late []plan.Slowed
+	var waits []replicator.Wait
+	var pulls []plan.Pulls
 	for _, r := range reports {
 		out.Figures.Add(r.Figures)
 		out.Failures = append(out.Failures, r.Failures...)
 		out.Interrupted = out.Interrupted || r.Interrupted
-		late = append(late, r.Slowed...)
+		late, waits, pulls = append(late, r.Slowed...), append(waits, r.Waiting...), append(pulls, r.Pulls...)
 		if r.Err != nil && !errors.Is(r.Err, transfer.ErrInterrupted) && ctx.Err() == nil {
 			out.Jobs = append(out.Jobs, jobFailure{Repository: repositoryOf(r.Key), Error: r.Err.Error(),
 				Kind: providers.KindOf(r.Err), Hint: providers.HintOf(r.Err)})
@@ -70,24 +74,28 @@ func (p *program) runAll(ctx context.Context, s *session, show *display) (outcom
 	}
 	out.Interrupted = out.Interrupted || ctx.Err() != nil
 	out.Notes = append(idle(jobs, reports), slowed(late)...)
+	if out.Waiting = waitsOf(waits); len(waits) > 0 {
+		out.Pulls = plan.SumPulls(pulls)
+		out.Notes = append(out.Notes, pullNotes(out.Pulls)...)
+	}
 	for _, g := range show.meter.gauges() {
 		out.Targets = append(out.Targets, targetFigures{g.name, g.ended.Load() - g.failed.Load(), g.failed.Load(), g.bytesSent.Load(), g.saving.Load()})
 	}
-	out.Done = err == nil && !out.Interrupted && len(out.Failures)+len(out.Jobs)+len(out.Problems) == 0
+	out.Done = err == nil && !out.Interrupted && len(out.Failures)+len(out.Waiting)+len(out.Jobs)+len(out.Problems) == 0
 	return out, err
 }
 
 // nothing reports whether nothing is wanted of what was looked at.
 func (o outcome) nothing() bool {
 	f := o.Figures
-	return !o.Interrupted && len(o.Problems)+len(o.Jobs)+len(o.Failures) == 0 && f.Copied+f.InStep+f.Kept+f.Failed+f.Manifests == 0
+	return !o.Interrupted && len(o.Problems)+len(o.Jobs)+len(o.Failures)+len(o.Waiting) == 0 && f.Copied+f.InStep+f.Kept+f.Failed+f.Manifests == 0
 }
 
 // shut reports whether nothing could be done at all: nothing is in step, and what
 // failed are whole repositories, not items of them.
 func (o outcome) shut() bool {
 	f := o.Figures
-	return f.Copied+f.InStep+f.Kept+f.Manifests == 0 && !slices.ContainsFunc(o.Failures, func(f replicator.Failure) bool {
+	return f.Copied+f.InStep+f.Kept+f.Manifests+f.Waiting == 0 && !slices.ContainsFunc(o.Failures, func(f replicator.Failure) bool {
 		return f.Tag != wholeRepository
 	})
 }
@@ -130,6 +138,7 @@ func (p *program) writeOutcome(out outcome) error {
 		return p.writeJSON(out)
 	}
 	p.writeTrouble(out.Problems, out.Jobs, out.Failures)
+	p.writeWaits(out.Waiting)
 	for _, note := range out.Notes {
 		fmt.Fprintf(p.stderr, "note: %s\n", note)
 	}
@@ -137,6 +146,9 @@ func (p *program) writeOutcome(out outcome) error {
 	p.printf("%s in %s: %s, %d in step, %d failed, %d kept as they are",
 		count(out.Repos, "repository"), time.Duration(out.Took*float64(time.Second)).Round(10*time.Millisecond),
 		put(f), f.InStep, f.Failed, f.Kept)
+	if f.Waiting > 0 {
+		p.printf(", %d waiting", f.Waiting)
+	}
 	if n := len(out.Jobs); n > 0 {
 		p.printf("; %s given up", count(n, "repository"))
 	}

@@ -67,11 +67,13 @@ or leaves it out, and where its layers are read, without asking any registry.`,
 type planSummary struct {
 	Problems []replicator.Problem `json:"problems,omitempty"`
 	Jobs     []jobFailure         `json:"failedRepositories,omitempty"`
+	Pulls    []plan.Pulls         `json:"pulls,omitempty"`
 	Cost     plan.Cost            `json:"cost"`
 	Notes    []string             `json:"notes,omitempty"`
 
 	wanted bool          // something is wanted of what was looked at
 	slowed []plan.Slowed // summed
+	pulls  []plan.Pulls  // by repository
 }
 
 // nothing reports whether nothing is wanted of what was looked at.
@@ -84,6 +86,7 @@ func (o *planSummary) add(one *plan.Plan, run *plan.Run) {
 	if len(one.Rechecks) > 0 {
 		o.slowed = plan.SumSlowed(append(o.slowed, one.Rechecks...))
 	}
+	o.pulls = append(o.pulls, one.Pulls...)
 	o.wanted = o.wanted || !one.Empty() || one.InStep > 0 || slices.ContainsFunc(one.Kept, kept)
 }
 
@@ -112,7 +115,8 @@ func (p *program) planAll(ctx context.Context, s *session, take func(plan.Plan) 
 			}
 		}
 	}
-	out.Cost, out.Notes = run.Cost(), slowed(out.slowed)
+	out.Pulls = plan.SumPulls(out.pulls)
+	out.Cost, out.Notes = run.Cost(), append(slowed(out.slowed), pullNotes(out.Pulls)...)
 	return out, context.Cause(ctx)
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/transship/transship/providers"
 	"github.com/transship/transship/replicator/plan"
 	"github.com/transship/transship/replicator/transfer"
 )
@@ -80,7 +81,7 @@ func (m *meter) End(target plan.Place, _ *plan.Image, err error) {
 		return // the next run goes on with it
 	}
 	g.ended.Add(1)
-	if err != nil {
+	if err != nil && providers.KindOf(err) != providers.Waiting {
 		g.failed.Add(1)
 	}
 }

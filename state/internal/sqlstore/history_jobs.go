@@ -125,6 +125,8 @@ func (t *told) outcome() state.Outcome {
 		return state.FailedWhole
 	case t.failed+t.partly > 0:
 		return state.Partly
+	case t.figures.Waiting > 0:
+		return state.Waited
 	}
 	return state.Succeeded
 }

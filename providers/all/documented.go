@@ -10,6 +10,7 @@ import (
 	"github.com/transship/transship/providers/ecrpublic"
 	"github.com/transship/transship/providers/gar"
 	"github.com/transship/transship/providers/ghcr"
+	"github.com/transship/transship/providers/harbor"
 	"github.com/transship/transship/providers/layout"
 )
 
@@ -47,6 +48,8 @@ func Documented(name string) providers.Caps {
 	case *ecrpublic.Registry:
 		r = cloud.Registry
 	case *gar.Registry:
+		r = cloud.Registry
+	case *harbor.Registry:
 		r = cloud.Registry
 	case *dockerhub.Registry:
 		r = cloud.Registry

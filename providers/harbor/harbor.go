@@ -39,11 +39,13 @@ type Registry struct {
 	api  *oci.API
 	log  *slog.Logger
 
-	mu    sync.Mutex
-	plain map[string]bool          // projects of which the API does not tell us
-	said  bool                     // that is in the log
-	turns map[string]chan struct{} // held by whoever looks for a project
-	ready map[string]bool          // projects that take pushes
+	mu        sync.Mutex
+	plain     map[string]bool          // projects of which the API does not tell us
+	said      bool                     // that is in the log
+	turns     map[string]chan struct{} // held by whoever looks for a project
+	asked     bool                     // for the version
+	referrers providers.Tri
+	ready     map[string]bool // projects that take pushes
 }
 
 var _ providers.Registry = (*Registry)(nil)

@@ -176,3 +176,33 @@ func TestReferrers(t *testing.T) {
 		t.Errorf("of an old one: %v", err)
 	}
 }
+
+// TestVersion: the version tells whether there is a referrers API, is asked for once,
+// and is not told to nobody.
+func TestVersion(t *testing.T) {
+	for version, want := range map[string]providers.Tri{"v2.13.1-9f3b": providers.Yes, "v2.11.0-1": providers.Yes, "v2.10.2-2": providers.No,
+		"v1.10.18": providers.No, "v3.0.0": providers.Yes, "": providers.Maybe, "latest": providers.Maybe} {
+		s, _ := serve(t)
+		s.Configure(func(q *harbortest.Quirks) { q.Version = version })
+		r := robot(t, s)
+		for range 2 {
+			if c, err := r.Caps(t.Context()); err != nil || c.Referrers != want || want != providers.Maybe && c.Source(providers.CapReferrers) != providers.Account {
+				t.Errorf("%q: %v by %s (%v), want %v", version, c.Referrers, c.Source(providers.CapReferrers), err, want)
+			}
+		}
+		if n := s.Calls()["system info"]; n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+		if c, err := open(t, s, "", "").Caps(t.Context()); err != nil || c.Referrers != providers.Maybe {
+			t.Errorf("nobody: %v (%v)", c.Referrers, err)
+		}
+	}
+	s, _ := serve(t)
+	s.Fail(4, "system info", registrytest.Refusal{Status: 502, Text: "bad gateway"})
+	r := robot(t, s)
+	for _, want := range []providers.Tri{providers.Maybe, providers.Yes} {
+		if c, err := r.Caps(t.Context()); err != nil || c.Referrers != want {
+			t.Errorf("an API that was away: %v (%v), want %v", c.Referrers, err, want)
+		}
+	}
+}

@@ -12,8 +12,9 @@ func caps() providers.Caps {
 		Catalog: providers.Yes, TagDigests: true, TagTimes: true,
 		Mount: providers.Yes, Chunks: providers.Yes,
 		UntaggedLife: time.Hour, // PUSH_TEMP_TAG_EXPIRATION_SEC
-		// Those of one's own may be too old for it, or have it switched off.
-		Referrers: providers.Maybe, Fallback: providers.Yes,
+		// Those of one's own may be too old for it: they say nothing of a subject, and
+		// are asked then.
+		Referrers: providers.Yes, Fallback: providers.Yes,
 		SparseIndex: providers.Maybe, Schema1: providers.Yes,
 		Immutable: providers.Maybe, // each tag by itself
 		Names: providers.Names{MinDepth: 2, MaxLength: 255,

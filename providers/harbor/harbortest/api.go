@@ -41,6 +41,8 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, path []string)
 		return refuse(401, "UNAUTHORIZED", "unauthorized")
 	}
 	switch shape := fmt.Sprint(r.Method, " ", len(path), " ", path[0]); {
+	case shape == "GET 1 systeminfo":
+		return s.systemInfo(w, user)
 	case shape == "HEAD 1 projects":
 		return s.findProject(w, r, user)
 	case shape == "POST 1 projects":
@@ -55,6 +57,18 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, path []string)
 		return s.listArtifacts(w, r, user, path[1], path[3])
 	}
 	return refuse(404, "NOT_FOUND", "path %s was not found", r.URL.Path)
+}
+
+func (s *Server) systemInfo(w http.ResponseWriter, user string) *registrytest.Refusal {
+	if f := s.called("system info"); f != nil {
+		return f
+	}
+	info := map[string]any{"auth_mode": "db_auth"}
+	if user != "" {
+		info["harbor_version"] = s.config().Version
+	}
+	answer(w, 200, info)
+	return nil
 }
 
 func forbidden(user string) *registrytest.Refusal {

@@ -33,6 +33,8 @@ type Quirks struct {
 	ReadOnly bool
 	// Unknown answers UNKNOWN and status 500 for a manifest that is not there: 2.10.2.
 	Unknown bool
+	// Version is told to whoever has an account.
+	Version string
 	// PageMost is the largest page of the API.
 	PageMost int
 	// NoLink leaves Link and X-Total-Count out, as a proxy may.
@@ -42,7 +44,9 @@ type Quirks struct {
 }
 
 // Defaults are Harbor's quirks.
-func Defaults() Quirks { return Quirks{TokenLife: 30 * time.Minute, PageMost: 100} }
+func Defaults() Quirks {
+	return Quirks{TokenLife: 30 * time.Minute, PageMost: 100, Version: "v2.13.1-9f3b4c1e"}
+}
 
 // Wire are the wire quirks that Harbor always has.
 func Wire() registrytest.Quirks {
@@ -155,7 +159,7 @@ func (s *Server) SetTagged(repo, tag string, at time.Time) {
 
 // Calls counts the requests that registries of other kinds do not have, whatever
 // the answer: "token", "artifacts", "repositories", "project", "find project",
-// "make project".
+// "make project", "system info".
 func (s *Server) Calls() map[string]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -143,5 +143,6 @@ var (
 	ErrFull    = errors.New("no room for state on its disk")
 	ErrLocked  = errors.New("state is held by another process") // wrapped with who
 	ErrDamaged = errors.New("state is damaged")
+	ErrLost    = errors.New("the claim has ended: it was given back, or lost with its session")
 	ErrNewer   = errors.New("state was written by a newer transship")
 )

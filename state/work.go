@@ -25,6 +25,10 @@ type Work interface {
 	Done(ctx context.Context, c *Claim, failure error, retryIn time.Duration) error
 	// Release gives a claim back as it was, without a lost attempt.
 	Release(ctx context.Context, c *Claim) error
+	// Holding looks whether the claims of this process are still its own. Those that
+	// are not have their Lost closed. It is to be called every few seconds: a process
+	// that does not for a minute is taken for dead.
+	Holding(ctx context.Context) error
 	// Queue lists the rows that are wanted or running, by priority, then key.
 	Queue(ctx context.Context) ([]Row, error)
 	// Cancel makes a key not wanted; a run of it that is under way goes on. It
@@ -76,6 +80,9 @@ type Claim struct {
 	Attempt  int   // 0 for a first try, counted since the last success
 	Asked    time.Time
 	Taken    time.Time // by the store's clock
+	// Lost is closed when the claim was lost, as with the connection that it was bound
+	// to: somebody else may run the key, and what runs here has to stop. May be nil.
+	Lost <-chan struct{}
 }
 
 // A Row is a work row as people see it.

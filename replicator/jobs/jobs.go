@@ -58,6 +58,7 @@ type Store interface {
 	Take(ctx context.Context) (*state.Claim, error)
 	Done(ctx context.Context, c *state.Claim, failure error, retryIn time.Duration) error
 	Release(ctx context.Context, c *state.Claim) error
+	Holding(ctx context.Context) error
 	NextDue(ctx context.Context) (time.Time, error)
 	Asked() <-chan struct{}
 	BeginJobs(ctx context.Context, p state.Pass, keys []string) (int64, error)
@@ -127,6 +128,10 @@ func (w *Workers) Run(ctx context.Context, stop <-chan struct{}) error {
 	defer cancel(nil)
 	soft, done := until(ctx, stop)
 	defer done()
+	holding, let := context.WithCancel(hard)
+	var side sync.WaitGroup
+	side.Go(func() { w.hold(holding) })
+	defer func() { let(); side.Wait() }()
 	var running sync.WaitGroup
 	slots := make(chan struct{}, w.o.Workers)
 	for {
@@ -147,6 +152,24 @@ func (w *Workers) Run(ctx context.Context, stop <-chan struct{}) error {
 	defer grace.Stop()
 	running.Wait()
 	return context.Cause(ctx)
+}
+
+// holdEvery is how often one makes sure of what is held.
+const holdEvery = 5 * time.Second
+
+// hold makes sure of what is held until ctx ends, also while no row is taken. That
+// state does not answer is told by whoever takes rows.
+func (w *Workers) hold(ctx context.Context) {
+	tick := time.NewTicker(holdEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			_ = w.o.Store.Holding(ctx)
+		}
+	}
 }
 
 // until returns a context that ends with ctx or when stop is closed. done ends it

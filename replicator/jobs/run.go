@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/transship/transship/replicator"
 	"github.com/transship/transship/replicator/transfer"
 	"github.com/transship/transship/state"
 )
+
+var errLost = fmt.Errorf("%w: the connection to state was lost, and with it the right to this job", transfer.ErrInterrupted)
 
 var errGrace = fmt.Errorf("%w: the time to come to an end was over", transfer.ErrInterrupted)
 
@@ -25,6 +28,8 @@ type end struct {
 func (w *Workers) run(ctx context.Context, c *state.Claim) {
 	g := w.o.Current()
 	defer g.Release()
+	ctx, done := whileHeld(ctx, c)
+	defer done()
 	var e end
 	switch rule, isRule := RuleOf(c.Key); {
 	case isRule:
@@ -37,6 +42,20 @@ func (w *Workers) run(ctx context.Context, c *state.Claim) {
 	w.end(ctx, c, e)
 }
 
+// whileHeld returns a context that ends with the claim, if that is lost.
+func whileHeld(ctx context.Context, c *state.Claim) (held context.Context, done func()) {
+	held, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-c.Lost: // nil blocks
+			cancel(errLost)
+		case <-held.Done():
+		}
+	})
+	return held, func() { cancel(nil); watch.Wait() }
+}
+
 // end tells the store, until it listens or the stop is over.
 func (w *Workers) end(ctx context.Context, c *state.Claim, e end) {
 	for try := 0; ; try++ {
@@ -44,6 +63,10 @@ func (w *Workers) end(ctx context.Context, c *state.Claim, e end) {
 		err := w.record(after, c, e)
 		cancel()
 		if err == nil {
+			return
+		}
+		if errors.Is(err, state.ErrLost) {
+			w.o.Logger.Warn("the right to a job was lost while it ran; it runs again", "job", c.Key)
 			return
 		}
 		if try == 0 {

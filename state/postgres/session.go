@@ -27,6 +27,20 @@ const (
 			AND (CAST(l.classid AS BIGINT) << 32) | CAST(l.objid AS BIGINT) = ` + lockBase + ` + w.id)
 		ORDER BY w.id`
 
+	// frozen ends the sessions of processes that live and do nothing: one that works
+	// asks something every few seconds. Its locks are free then, and what it does when
+	// it wakes is refused.
+	frozen = `SELECT COUNT(pg_terminate_backend(a.pid)) FROM pg_stat_activity a
+		WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
+			AND a.state = 'idle' AND a.state_change < clock_timestamp() - $1 * INTERVAL '1 microsecond'
+			AND EXISTS (SELECT 1 FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+				AND CAST(l.classid AS BIGINT) >> 16 = hashtext('transship ' || current_schema()) & 65535)`
+
+	// frozenAfter is for how long one may ask nothing, and sweepEvery how often one
+	// looks for such.
+	frozenAfter = 45 * time.Second
+	sweepEvery  = 10 * time.Second
+
 	// sessionPatience is how long the session may be silent before it counts as
 	// broken. It is not the caller's patience: to cancel a query breaks the session,
 	// and with it every claim.
@@ -37,6 +51,9 @@ const (
 type session struct {
 	db   *sql.DB
 	conn *sql.Conn // nil before the first use and after a break
+
+	after time.Duration // frozenAfter, but for tests
+	swept time.Time     // when frozen processes were last looked for
 }
 
 var _ sqlstore.Claims = (*session)(nil)
@@ -53,10 +70,11 @@ func (s *session) Session(ctx context.Context) (fresh bool, err error) {
 			return false, nil
 		}
 		s.drop()
+		fresh = true
 	}
 	if s.conn, err = s.db.Conn(ctx); err != nil {
 		s.conn = nil
-		return false, fmt.Errorf("open the session that holds claims: %w", err)
+		return fresh, fmt.Errorf("open the session that holds claims: %w", err)
 	}
 	return true, nil
 }
@@ -75,6 +93,9 @@ func (s *session) Unlock(ctx context.Context, id int64) error {
 
 // Orphans implements sqlstore.Claims.
 func (s *session) Orphans(ctx context.Context) (ids []int64, err error) {
+	if err := s.sweep(ctx); err != nil {
+		return nil, err
+	}
 	rows, err := s.db.QueryContext(ctx, orphans)
 	if err != nil {
 		return nil, err
@@ -88,6 +109,19 @@ func (s *session) Orphans(ctx context.Context) (ids []int64, err error) {
 		ids = append(ids, id)
 	}
 	return ids, rows.Err()
+}
+
+// sweep ends the sessions of frozen processes, now and then.
+func (s *session) sweep(ctx context.Context) error {
+	if time.Since(s.swept) < sweepEvery {
+		return nil
+	}
+	s.swept = time.Now()
+	var ended int64
+	if err := s.db.QueryRowContext(ctx, frozen, s.after.Microseconds()).Scan(&ended); err != nil {
+		return fmt.Errorf("look for processes that are frozen: %w", err)
+	}
+	return nil
 }
 
 // alone calls do while no other process is in it.

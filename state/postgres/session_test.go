@@ -27,6 +27,7 @@ func TestPostgres(t *testing.T) {
 		{"TwoProcesses", testTwoProcesses},
 		{"DeadProcess", testDeadProcess},
 		{"LostSession", testLostSession},
+		{"Frozen", testFrozen},
 		{"Close", testClose},
 		{"CancelledTake", testCancelledTake},
 		{"Schemas", testSchemas},
@@ -174,11 +175,23 @@ func testLostSession(t *testing.T, c *pgtest.Cluster) {
 	if err := old.Done(ctx, void, nil, 0); err == nil {
 		t.Error("the result of a void claim was taken")
 	}
+	lost(t, void)
 	take(t, old, "")
 	check(t, old.Close())
 	take(t, other, "")
 	check(t, other.Done(ctx, claim, nil, 0))
 
+	t.Run("who only runs is told, too", func(t *testing.T) {
+		old := closing(t, openAt(t, dsn))
+		check(t, old.Ask(ctx, state.Ask{Key: "k"}))
+		void := take(t, old, "k")
+		check(t, old.Holding(ctx))
+		breakSession(t, old)
+		check(t, old.Holding(ctx))
+		lost(t, void)
+		claim := take(t, other, "k")
+		check(t, other.Done(ctx, claim, nil, 0))
+	})
 	t.Run("closing does not give back what another runs", func(t *testing.T) {
 		old := openAt(t, dsn)
 		check(t, old.Ask(ctx, state.Ask{Key: "k"}))
@@ -189,6 +202,53 @@ func testLostSession(t *testing.T, c *pgtest.Cluster) {
 		take(t, other, "")
 		check(t, other.Done(ctx, claim, nil, 0))
 	})
+}
+
+// lost wants the claim to say that it was lost.
+func lost(t *testing.T, c *state.Claim) {
+	t.Helper()
+	select {
+	case <-c.Lost:
+	default:
+		t.Error("the claim does not say that it was lost")
+	}
+}
+
+// A process that lives and asks nothing, as one that is frozen, loses what it holds
+// to the others; one that makes sure of it now and then does not.
+func testFrozen(t *testing.T, c *pgtest.Cluster) {
+	ctx, dsn := t.Context(), c.Database(t)
+	alive, frozen, other := closing(t, openAt(t, dsn)), closing(t, openAt(t, dsn)), closing(t, openAt(t, dsn))
+	check(t, alive.Ask(ctx, state.Ask{Key: "a"}, state.Ask{Key: "f", Priority: -1}))
+	kept, gone := take(t, alive, "a"), take(t, frozen, "f")
+	other.session.after = time.Second
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	var claim *state.Claim
+	for claim == nil {
+		<-tick.C
+		check(t, alive.Holding(ctx))
+		other.session.swept = time.Time{}
+		claim = anything(t, other)
+	}
+	if claim.Key != "f" {
+		t.Fatalf("took %s from a process that asks", claim.Key)
+	}
+	check(t, frozen.Holding(ctx))
+	lost(t, gone)
+	if err := frozen.Done(ctx, gone, nil, 0); !errors.Is(err, state.ErrLost) {
+		t.Errorf("the result of a process that was frozen: %v", err)
+	}
+	check(t, other.Done(ctx, claim, nil, 0))
+	check(t, alive.Done(ctx, kept, nil, 0))
+}
+
+// anything is the next claim, whatever it is.
+func anything(t *testing.T, s *Store) *state.Claim {
+	t.Helper()
+	c, err := s.Take(t.Context())
+	check(t, err)
+	return c
 }
 
 // A store that closes gives back what it runs: others see it at once.

@@ -224,7 +224,7 @@ func testRelease(t *testing.T, s state.Store) {
 	equal(t, "as it was", row(t, s, "k"), before)
 
 	again := take(t, s, "k")
-	c.Taken = again.Taken
+	c.Taken, c.Lost = again.Taken, again.Lost
 	equal(t, "the same claim", *again, *c)
 	check(t, s.Ask(ctx, state.Ask{Key: "k", Hints: []string{"b"}, Priority: 5}))
 	check(t, s.Release(ctx, again))

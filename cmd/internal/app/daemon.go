@@ -39,7 +39,7 @@ func (p *program) newDaemon(set *policy.Set, store state.Store, spool *transfer.
 		return p.newGeneration(set, store, spool)
 	}}
 	d.schedule = schedule.New(schedule.Options{Memory: store, Ask: askOnTime, Logger: p.log})
-	d.workers = jobs.New(jobs.Options{Store: store, Current: d.gens.take, Workers: o.workers, Grace: p.opts.Grace, Logger: p.log})
+	d.workers = jobs.New(jobs.Options{Store: store, Current: d.gens.take, Workers: o.workers, Poll: pollOf(p.opts.State), Grace: p.opts.Grace, Logger: p.log})
 	return d, d.use(set)
 }
 
@@ -51,6 +51,15 @@ func (p *program) newGeneration(set *policy.Set, store state.Store, spool *trans
 		Transfer: transfer.Options{Spool: spool, Width: p.opts.Images, Grace: p.opts.Grace, Stop: p.stop.Soft},
 	})
 	return g, err
+}
+
+// pollOf is how often the queue is looked at: other processes that share a database
+// do not tell what they ask.
+func pollOf(where string) time.Duration {
+	if isDatabase(where) {
+		return time.Second
+	}
+	return 30 * time.Second
 }
 
 // askOnTime is what the schedule asks for.

@@ -31,7 +31,7 @@ type Engine struct {
 // goroutine at a time and locks no row twice.
 type Claims interface {
 	// Session makes sure that the session lives. It reports whether it is another
-	// than the last time: then all locks were lost.
+	// than the last time, or was lost with an error: then all locks were lost.
 	Session(ctx context.Context) (fresh bool, err error)
 	// Lock tries to lock the row and reports whether it now holds it.
 	Lock(ctx context.Context, id int64) (bool, error)

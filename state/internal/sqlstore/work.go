@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,9 +48,6 @@ const (
 
 	queueRows = `SELECT ` + workColumns + ` FROM work WHERE running = 1 OR wanted > done ORDER BY priority DESC, key`
 )
-
-// errLost is the answer to a result that came after its claim had ended.
-var errLost = errors.New("the claim has ended: it was given back, or lost with its session")
 
 // Ask implements state.Work. Asks of one key are joined.
 func (s *Store) Ask(ctx context.Context, asks ...state.Ask) error {

@@ -22,6 +22,7 @@ const closing = 10 * time.Second
 type hold struct {
 	id    int64 // of the row
 	claim int64 // its number, which the row must still have
+	lost  chan struct{}
 }
 
 // Take implements state.Work.
@@ -82,8 +83,8 @@ func (s *Store) take(ctx context.Context, id int64) (c *state.Claim, err error) 
 			return nil
 		}
 		r.take()
-		c, h = r.claimed(), hold{r.id, r.claim}
-		c.Taken = at(micros(now))
+		c, h = r.claimed(), hold{r.id, r.claim, make(chan struct{})}
+		c.Taken, c.Lost = at(micros(now)), h.lost
 		if err := tx.QueryRowContext(ctx, readDetail, id).Scan(&c.Detail); err != nil {
 			return err
 		}
@@ -134,7 +135,7 @@ func (s *Store) end(ctx context.Context, op string, c *state.Claim, change func(
 	defer s.mu.Unlock()
 	h, ok := s.held[c]
 	if !ok {
-		return s.fail(ctx, op, errLost)
+		return s.fail(ctx, op, state.ErrLost)
 	}
 	lost := false
 	err := s.update(ctx, op, func(tx *sql.Tx) error {
@@ -147,11 +148,14 @@ func (s *Store) end(ctx context.Context, op string, c *state.Claim, change func(
 			return err
 		}
 		if lost = len(rows) == 0 || !rows[0].running || rows[0].claim != h.claim; lost {
-			return errLost
+			return state.ErrLost
 		}
 		change(&rows[0], now)
 		return saveRows(ctx, tx, rows)
 	})
+	if lost {
+		close(h.lost)
+	}
 	if err == nil || lost {
 		delete(s.held, c)
 		s.unlock(ctx, h.id)
@@ -165,12 +169,8 @@ func (s *Store) adopt(ctx context.Context) error {
 	if s.e.Claims == nil {
 		return nil
 	}
-	fresh, err := s.e.Claims.Session(ctx)
-	if err != nil {
+	if err := s.hold(ctx); err != nil {
 		return err
-	}
-	if fresh {
-		clear(s.held) // their rows are orphans, as those of the dead
 	}
 	ids, err := s.e.Claims.Orphans(ctx)
 	if err != nil {
@@ -189,6 +189,30 @@ func (s *Store) adopt(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// hold makes sure of the session. If it is another one, what was held is lost, and
+// its rows are orphans, as those of the dead.
+func (s *Store) hold(ctx context.Context) error {
+	fresh, err := s.e.Claims.Session(ctx)
+	if fresh {
+		for _, h := range s.held {
+			close(h.lost)
+		}
+		clear(s.held)
+	}
+	return err
+}
+
+// Holding implements state.Work. Where only one process writes there is nothing to
+// lose.
+func (s *Store) Holding(ctx context.Context) error {
+	if s.e.Claims == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fail(ctx, "make sure of what is held", s.hold(ctx))
 }
 
 // recover gives back all runs and closes all passes of the process that had the

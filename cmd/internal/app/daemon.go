@@ -8,8 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/transship/transship/cmd/internal/metrics"
 	"github.com/transship/transship/cmd/internal/web"
 	"github.com/transship/transship/policy"
+	"github.com/transship/transship/providers/all"
 	"github.com/transship/transship/replicator"
 	"github.com/transship/transship/replicator/jobs"
 	"github.com/transship/transship/replicator/schedule"
@@ -26,6 +28,7 @@ type daemon struct {
 	schedule *schedule.Schedule
 	workers  *jobs.Workers
 	keep     time.Duration // of history
+	metrics  *metrics.Metrics
 	log      *slog.Logger
 
 	mu  sync.Mutex
@@ -34,17 +37,22 @@ type daemon struct {
 
 // newDaemon makes a daemon over a policy. It starts nothing.
 func (p *program) newDaemon(set *policy.Set, store state.Store, spool *transfer.Spool, o serveOptions) (*daemon, error) {
-	d := &daemon{paths: p.opts.Config, store: store, keep: o.keepHistory, log: p.log}
+	d := &daemon{paths: p.opts.Config, store: store, keep: o.keepHistory, log: p.log, metrics: metrics.New(thisBuild().Version)}
 	d.gens = &generations{log: p.log, make: func(set *policy.Set) (*generation, error) {
-		return p.newGeneration(set, store, spool)
+		return p.newGeneration(set, store, spool, d.metrics)
 	}}
 	d.schedule = schedule.New(schedule.Options{Memory: store, Ask: askOnTime, Logger: p.log})
-	d.workers = jobs.New(jobs.Options{Store: store, Current: d.gens.take, Workers: o.workers, Poll: pollOf(p.opts.State), Grace: p.opts.Grace, Logger: p.log})
+	d.workers = jobs.New(jobs.Options{Store: store, Current: d.gens.take, Workers: o.workers, Poll: pollOf(p.opts.State), Grace: p.opts.Grace,
+		Done: func(_ string, r replicator.Report, took time.Duration, err error) { d.metrics.Job(r, took, err) }, Logger: p.log})
+	d.metrics.Read(d, store)
+	d.metrics.Gauge("spool_bytes", "Bytes of the spool that are taken.", func() float64 { return float64(spool.Used()) })
+	d.metrics.Gauge("spool_limit_bytes", "The most that the spool may take.", func() float64 { return float64(spool.Limit()) })
 	return d, d.use(set)
 }
 
-func (p *program) newGeneration(set *policy.Set, store state.Store, spool *transfer.Spool) (*generation, error) {
+func (p *program) newGeneration(set *policy.Set, store state.Store, spool *transfer.Spool, m *metrics.Metrics) (*generation, error) {
 	g := &generation{set: set, regs: newRegistries(set, p.log)}
+	g.regs.observe = func(host string, r all.Request) { m.Request(host, r.Op, r.Status) }
 	var err error
 	g.engine, err = replicator.New(replicator.Options{
 		Policy: set, Registries: g.regs.get, State: store, Logger: p.log,
@@ -130,6 +138,7 @@ func (d *daemon) Reload(context.Context) error {
 	d.mu.Lock()
 	d.bad = err
 	d.mu.Unlock()
+	d.metrics.Policy(err)
 	if err != nil {
 		d.log.Error("the policy cannot be used; the one before it stays in force", "err", err)
 		return err

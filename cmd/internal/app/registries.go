@@ -20,6 +20,9 @@ type registries struct {
 
 	retry all.Retry // zero is the providers' default
 
+	// observe is told of each request; may be nil.
+	observe func(host string, r all.Request)
+
 	mu   sync.Mutex
 	open map[string]providers.Registry
 }
@@ -69,6 +72,9 @@ func (r *registries) options(name string, what policy.Registry) (all.Options, er
 		ReadBytes: float64(what.Limits.Bytes), WriteBytes: float64(what.Limits.Bytes),
 		UserAgent: "transship/" + thisBuild().Version, Logger: r.log, Retry: r.retry,
 		Capabilities: map[string]providers.Tri{}, Quotas: map[string]providers.Rate{},
+	}
+	if r.observe != nil {
+		o.Observe = func(q all.Request) { r.observe(o.Host, q) }
 	}
 	if p := what.Reserve; !p.IsZero() {
 		share := p.Of100 / 100

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -45,7 +46,7 @@ mistakes leaves the one before it in force. The first SIGTERM or Ctrl-C lets blo
 flight finish within --grace, the second stops at once; what is broken off goes on when
 it is started again.
 
-It answers /healthz, /readyz and a JSON API below /api/v1 (transship queue and
+It answers /healthz, /readyz, /metrics and a JSON API below /api/v1 (transship queue and
 transship status --server ask it). What changes something needs the token, which is made
 when it is not there yet.`,
 		Example: `  transship serve -c /etc/transship/
@@ -109,7 +110,8 @@ func (p *program) serve(ctx context.Context, o serveOptions) (err error) {
 	}
 	defer d.gens.close()
 	p.stop.graceful(p.stderr)
-	return p.runDaemon(ctx, d, listener, web.New(web.Options{State: store, Daemon: d, Token: token, ProtectReads: o.protectReads, Logger: p.log}))
+	return p.runDaemon(ctx, d, listener, web.New(web.Options{State: store, Daemon: d, Token: token, ProtectReads: o.protectReads,
+		Handlers: map[string]http.Handler{"/metrics": d.metrics.Handler()}, Logger: p.log}))
 }
 
 // runDaemon serves the API for as long as the daemon runs.

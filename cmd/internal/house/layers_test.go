@@ -158,6 +158,7 @@ func TestOneFolderPerModule(t *testing.T) {
 		"github.com/sirupsen/logrus":             {"providers/registrytest"}, // distribution's own logger
 		"github.com/vbauerster/mpb":              {"cmd/internal/app"},
 		"github.com/fsnotify/fsnotify":           {"cmd/internal/app"},
+		"github.com/prometheus/client_golang":    {"cmd/internal/metrics"},
 		"golang.org/x/time":                      {"providers/limit", "providers/registrytest"},
 		"github.com/docker/cli":                  {"cmd/internal/app"},
 		"github.com/google/go-containerregistry": {"providers", "replicator", "state", "cmd"},

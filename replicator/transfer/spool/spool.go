@@ -128,6 +128,13 @@ func (s *Spool) Dir() string { return s.dir }
 // Limit is the bound on disk, in bytes.
 func (s *Spool) Limit() int64 { return s.opts.Bytes }
 
+// Used is how much of the bound is taken, in bytes.
+func (s *Spool) Used() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.disk
+}
+
 // Close ends all reads, waits for them, and lets go of the folder. Claims fail
 // from then on. Finished and half-read entries stay for the next process.
 func (s *Spool) Close() error {

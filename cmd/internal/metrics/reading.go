@@ -1,0 +1,98 @@
+package metrics
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/transship/transship/replicator"
+	"github.com/transship/transship/state"
+)
+
+// A reading is what is read from state when somebody asks.
+type reading struct {
+	lags  Reader
+	queue Queue
+}
+
+// patience is how long state may take to tell.
+const patience = 10 * time.Second
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("transship_"+name, help, labels, nil)
+}
+
+var (
+	lagSeconds = desc("lag_seconds", "How far a target is behind its source: the age of the oldest tag that is wanted and missing, "+
+		"or the time since which the rule should have looked.", "rule", "target")
+	late = desc("lag_exceeded", "1 while the lag is above the rule's maxLag.", "rule", "target")
+	seen = desc("survey_timestamp_seconds", "When the repository was looked at that was not for longest.", "rule", "target")
+	step = desc("target_state", "1 for the state of the target: in step, behind, initializing, paused.", "rule", "target", "state")
+	tags = desc("tags", "Tags by where they stand: in step, missing, failed, conflict, refused, cooling, gone.", "rule", "target", "state")
+	rows = desc("queue_jobs", "Rows of the queue: running, due, later.", "state")
+	old  = desc("queue_oldest_seconds", "For how long the row that is due has waited which has waited longest.")
+)
+
+// Describe implements prometheus.Collector.
+func (r *reading) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{lagSeconds, late, seen, step, tags, rows, old} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (r *reading) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	lags, err := r.lags.Lags(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(lagSeconds, err)
+	}
+	for _, l := range lags {
+		collectLag(l, gauge)
+	}
+	queue, err := r.queue.Queue(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(rows, err)
+		return
+	}
+	collectQueue(queue, time.Now(), gauge)
+}
+
+func collectLag(l replicator.Lag, gauge func(*prometheus.Desc, float64, ...string)) {
+	exceeded := 0.0
+	if l.Late {
+		exceeded = 1
+	}
+	gauge(lagSeconds, l.Behind.Seconds(), l.Rule, l.Target)
+	gauge(late, exceeded, l.Rule, l.Target)
+	gauge(seen, float64(l.Surveyed.UnixMilli())/1000, l.Rule, l.Target)
+	gauge(step, 1, l.Rule, l.Target, string(l.State))
+	for name, n := range map[string]int64{"in step": l.InStep, "missing": l.Missing, "failed": l.Failed, "conflict": l.Conflict,
+		"refused": l.Refused, "cooling": l.Cooling, "gone": l.Gone} {
+		gauge(tags, float64(n), l.Rule, l.Target, name)
+	}
+}
+
+func collectQueue(queue []state.Row, now time.Time, gauge func(*prometheus.Desc, float64, ...string)) {
+	running, due, later, oldest := 0, 0, 0, time.Duration(0)
+	for _, row := range queue {
+		switch {
+		case row.Running:
+			running++
+		case row.NotBefore.After(now):
+			later++
+		default:
+			due++
+			oldest = max(oldest, now.Sub(row.NotBefore))
+		}
+	}
+	gauge(rows, float64(running), "running")
+	gauge(rows, float64(due), "due")
+	gauge(rows, float64(later), "later")
+	gauge(old, oldest.Seconds())
+}

@@ -17,11 +17,19 @@ const opMake = "make repository"
 
 // Ensure makes repo, if it is not there; that somebody else made it at the same time
 // is fine. One below another account's alias is Denied. Whoever may not look leaves
-// it to the push to say what is missing.
+// it to the push to say what is missing. It asks once for each repository, and again
+// if a push is told that it is not there.
 func (r *Registry) Ensure(ctx context.Context, repo string) error {
-	if r.opts.Never || r.given || r.isThere(repo) {
+	if !r.makes() {
 		return context.Cause(ctx)
 	}
+	return r.ensured.Do(ctx, repo, func(ctx context.Context) error { return r.ensure(ctx, repo) })
+}
+
+// makes reports whether a repository that is missing is made.
+func (r *Registry) makes() bool { return !r.opts.Never && !r.given }
+
+func (r *Registry) ensure(ctx context.Context, repo string) error {
 	names, err := r.names(ctx)
 	if err != nil || len(names) == 0 {
 		return err
@@ -36,10 +44,7 @@ func (r *Registry) Ensure(ctx context.Context, repo string) error {
 	case kind == providers.Denied && context.Cause(ctx) == nil:
 		return nil
 	case err != nil && kind == providers.NotFound:
-		err = r.create(ctx, repo, name)
-	}
-	if err == nil {
-		r.there(repo)
+		return r.create(ctx, repo, name)
 	}
 	return err
 }
@@ -50,17 +55,4 @@ func (r *Registry) create(ctx context.Context, repo, name string) error {
 		return nil // somebody was faster
 	}
 	return err
-}
-
-// there notes that repo is there: it need not be made.
-func (r *Registry) there(repo string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.known[repo] = true
-}
-
-func (r *Registry) isThere(repo string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.known[repo]
 }

@@ -47,9 +47,9 @@ type Registry struct {
 	log     *slog.Logger
 	given   bool // the registry has a credential of its own, and the API has nobody
 	account *ecr.Account[*ecrpublic.Client]
+	ensured oci.Ensured // repositories that are there
 
 	mu      sync.Mutex
-	known   map[string]bool // repositories that are there
 	awaited map[string]bool // aliases that will be asked for
 
 	asking  sync.Mutex
@@ -70,7 +70,7 @@ func New(o Options) (*Registry, error) {
 		o.OCI.Host = Host
 	}
 	r := &Registry{opts: o, given: o.OCI.Authenticator != nil || o.OCI.Keychain != nil, log: o.OCI.Logger,
-		known: map[string]bool{}, awaited: map[string]bool{}}
+		awaited: map[string]bool{}}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -92,6 +92,12 @@ func New(o Options) (*Registry, error) {
 	}
 	r.account.At(r.Registry)
 	return r, nil
+}
+
+// Close closes idle connections and waits for what nobody waits for.
+func (r *Registry) Close() error {
+	r.ensured.Wait()
+	return r.Registry.Close()
 }
 
 // where names a repository in errors.

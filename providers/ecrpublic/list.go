@@ -128,7 +128,7 @@ func (r *Registry) images(ctx context.Context, repo string, yield func(providers
 			}
 		}
 		if in.NextToken = out.NextToken; aws.ToString(in.NextToken) == "" {
-			r.there(repo)
+			r.ensured.Note(repo)
 			return
 		}
 	}

@@ -35,7 +35,8 @@ func TestEnsure(t *testing.T) {
 	signedIn(t, s.AWS().IAM().User("sync"))
 	r := open(t, s)
 	m := content.Image("new", []content.Blob{content.Layer("l", 1000)})
-	wants(t, "a push before", push(t, r, "acme/team/new", m, "v1"), providers.NotFound, "made before")
+	never := open(t, s, func(o *Options) { o.Never = true })
+	wants(t, "a push before", push(t, never, "acme/team/new", m, "v1"), providers.NotFound, "made before")
 	for range 2 {
 		if err := r.Ensure(t.Context(), "acme/team/new"); err != nil {
 			t.Fatal(err)
@@ -52,9 +53,26 @@ func TestEnsure(t *testing.T) {
 		t.Errorf("somebody was faster: %v", err)
 	}
 	wants(t, "another's alias", r.Ensure(t.Context(), "docker/library/new"), providers.Denied, "account that has the alias")
-	never := open(t, s, func(o *Options) { o.Never = true })
 	if err := never.Ensure(t.Context(), "acme/team/never"); err != nil || s.Exists("acme/team/never") {
 		t.Errorf("made %v (%v)", s.Exists("acme/team/never"), err)
+	}
+}
+
+// TestDeletedMeanwhile: a repository that somebody deletes under us is made anew by
+// the pushes themselves.
+func TestDeletedMeanwhile(t *testing.T) {
+	s := serve(t, ecrpublictest.Options{})
+	signedIn(t, s.AWS().IAM().User("sync"))
+	r := open(t, s)
+	if err := r.Ensure(t.Context(), "acme/team/new"); err != nil {
+		t.Fatal(err)
+	}
+	s.Drop("acme/team/new")
+	if err := push(t, r, "acme/team/new", content.Image("new", nil), "v1"); err != nil {
+		t.Error(err)
+	}
+	if n := s.Calls()["CreateRepository"]; n != 2 {
+		t.Errorf("made %d times", n)
 	}
 }
 

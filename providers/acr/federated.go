@@ -76,7 +76,7 @@ func (r *Registry) explainFederated(err error) error {
 	}
 	e := entraError(r.opts.Identity.describe(), err)
 	e.Op, e.Ref = opSignIn, r.Host()
-	if e.Kind == providers.Denied {
+	if e.Kind == providers.Denied && a.Token != "" {
 		e.Err = fmt.Errorf("%w; presented: %s; expected: a federated credential of client %s with audience %s, that issuer and that subject",
 			e.Err, a, r.opts.Identity.ClientID, r.audience())
 	}
@@ -120,6 +120,7 @@ func (r *Registry) tryEntra(ctx context.Context) (providers.Identity, error) {
 	if err != nil {
 		return providers.Identity{}, r.unusable(err)
 	}
+	r.entra.shown.set(providers.Assertion{}, nil)
 	token, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{audience}})
 	if err != nil {
 		return providers.Identity{}, r.explainEntra(ctx, err)

@@ -46,6 +46,7 @@ func (r *Registry) exchangeOnce(ctx context.Context) (oci.Credential, error) {
 	if err != nil {
 		return oci.Credential{}, r.unusable(err)
 	}
+	r.entra.shown.set(providers.Assertion{}, nil)
 	start := time.Now()
 	token, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{audience}})
 	if err != nil {

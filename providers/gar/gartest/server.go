@@ -176,7 +176,8 @@ func (s *Server) Load(repo string, m *content.Manifest, tags ...string) error {
 // Calls counts the calls to the API by method, whatever the answer: "ListPackages",
 // "GetRepository" and so on; "Token" are exchanges of a key or refresh token,
 // "Exchange" those of the Security Token Service, "GenerateAccessToken" those of IAM
-// credentials, and "Metadata" tokens of the instance.
+// credentials, "GenerateIDToken" its ID tokens,
+// "Metadata" tokens of the instance and "Identity" its ID tokens.
 func (s *Server) Calls() map[string]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

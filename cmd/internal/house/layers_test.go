@@ -159,6 +159,7 @@ func TestOneFolderPerModule(t *testing.T) {
 		"github.com/vbauerster/mpb":              {"cmd/internal/app"},
 		"github.com/fsnotify/fsnotify":           {"cmd/internal/app"},
 		"github.com/prometheus/client_golang":    {"cmd/internal/metrics"},
+		"github.com/getkin/kin-openapi":          {"cmd/internal/web"}, // in tests
 		"golang.org/x/time":                      {"providers/limit", "providers/registrytest"},
 		"github.com/docker/cli":                  {"cmd/internal/app"},
 		"github.com/google/go-containerregistry": {"providers", "replicator", "state", "cmd"},

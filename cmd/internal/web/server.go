@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -140,6 +141,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /readyz", s.ready)
 	read := func(pattern string, h answer) { mux.Handle("GET "+pattern, s.reads(s.answers(h))) }
 	write := func(pattern string, h answer) { mux.Handle("POST "+pattern, s.writes(s.answers(h))) }
+	mux.Handle("GET /api/v1/openapi.yaml", http.HandlerFunc(describe))
 	read("/api/v1/status", s.status)
 	read("/api/v1/rules", s.rules)
 	read("/api/v1/passes", s.passes)
@@ -153,6 +155,15 @@ func (s *Server) routes() http.Handler {
 		mux.Handle("GET "+pattern, s.reads(h))
 	}
 	return mux
+}
+
+//go:embed openapi.yaml
+var description []byte
+
+// describe answers with what the API is.
+func describe(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/yaml")
+	_, _ = w.Write(description) // whoever asked has gone
 }
 
 // reads wants the token where reads are protected.

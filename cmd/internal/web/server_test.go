@@ -39,7 +39,7 @@ func (d *desk) note(format string, args ...any) error {
 
 func (d *desk) Rules(context.Context) ([]Rule, error) { return []Rule{{Name: "apps"}}, d.fail }
 func (d *desk) Lags(context.Context) ([]replicator.Lag, error) {
-	return []replicator.Lag{{Rule: "apps", Target: "t", Behind: time.Minute}, {Rule: "base"}}, d.fail
+	return []replicator.Lag{{Rule: "apps", Target: "t", State: replicator.Behind, Behind: time.Minute}, {Rule: "base", State: replicator.InStep}}, d.fail
 }
 func (d *desk) Run(_ context.Context, rule string) error { return d.note("run %s", rule) }
 func (d *desk) Pause(_ context.Context, rule string, paused bool) error {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/transship/transship/providers"
@@ -61,11 +62,21 @@ func TestRowsAreCheap(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	rows, err := collect(open(t, s).Rows(t.Context(), "app"))
+	// On loopback an answer can overtake the end of its request, which the SDK then
+	// sends again: what counts is what was answered.
+	var calls atomic.Int64
+	r := open(t, s, func(o *Options) {
+		o.OCI.Observe = func(q oci.Request) {
+			if q.Op == "DescribeImages" && q.Err == nil {
+				calls.Add(1)
+			}
+		}
+	})
+	rows, err := collect(r.Rows(t.Context(), "app"))
 	if err != nil || len(rows) != images {
 		t.Fatalf("%d rows (%v)", len(rows), err)
 	}
-	if n := s.Calls()["DescribeImages"]; n != 3 || s.Counts().Total() != 0 {
+	if n := calls.Load(); n != 3 || s.Counts().Total() != 0 {
 		t.Errorf("%d calls and %d requests for %d images", n, s.Counts().Total(), images)
 	}
 }

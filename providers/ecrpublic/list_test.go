@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/ecr/ecrtest"
 	"github.com/transship/transship/providers/ecrpublic/ecrpublictest"
+	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest/content"
 )
 
@@ -38,7 +40,20 @@ func TestRows(t *testing.T) {
 	if err := s.Load("acme/app", subject, "signed"); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := collect(open(t, s).Rows(t.Context(), "acme/app"))
+	// On loopback an answer can overtake the end of its request, which the SDK then
+	// sends again: what counts is what was answered.
+	var mu sync.Mutex
+	calls := map[string]int{}
+	r := open(t, s, func(o *Options) {
+		o.OCI.Observe = func(q oci.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			if q.Err == nil {
+				calls[q.Op]++
+			}
+		}
+	})
+	rows, err := collect(r.Rows(t.Context(), "acme/app"))
 	if err != nil || len(rows) != images {
 		t.Fatalf("%d rows (%v)", len(rows), err)
 	}
@@ -47,7 +62,7 @@ func TestRows(t *testing.T) {
 			t.Errorf("row %+v", row)
 		}
 	}
-	if calls := s.Calls(); calls["DescribeImages"] != 3 || calls["DescribeRegistries"] != 1 || s.Counts().Total() != 0 {
+	if calls["DescribeImages"] != 3 || calls["DescribeRegistries"] != 1 || s.Counts().Total() != 0 {
 		t.Errorf("%v and %d requests", calls, s.Counts().Total())
 	}
 }

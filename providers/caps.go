@@ -70,9 +70,10 @@ type Caps struct {
 
 	Quotas []RateQuota // what the host publishes; requests keep within them
 
-	// Pulls is how many manifests may be read in a time, where the host counts that;
-	// nil where it does not, or has not said yet.
-	Pulls *Pulls
+	// CountsPulls says that the host allows so many manifests to be read in a time.
+	// Pulls is how many these are; nil while it has not said so, or sets no bound.
+	CountsPulls bool
+	Pulls       *Pulls
 
 	// Public says that anyone may read; it decides no request, only words.
 	Public bool

@@ -234,3 +234,26 @@ func TestRefusedPull(t *testing.T) {
 		t.Errorf("%d GETs, want one", n)
 	}
 }
+
+// TestOthersSpend holds that when others of the account use up what we were told is
+// left, the registry's own refusal is Waiting, and is asked for once.
+func TestOthersSpend(t *testing.T) {
+	s := serve(t, func(o *dockerhubtest.Options) {
+		o.Quirks = func(q *dockerhubtest.Quirks) { q.Pulls, q.RetryAfter = 20, "60" }
+	})
+	r := asSync(t, s)
+	if _, err := r.Manifest(t.Context(), "acme/app", "v1"); err != nil {
+		t.Fatal(err)
+	}
+	s.Spend("sync", 50)
+	for range 3 {
+		_, err := r.Manifest(t.Context(), "acme/app", "v1")
+		wantKind(t, err, providers.Waiting, "goes on where it stopped")
+		if left := time.Until(providers.UntilOf(err)); left > 2*time.Minute && left < 5*time.Hour {
+			t.Errorf("%v to wait", left)
+		}
+	}
+	if n := s.Counts().Of(registrytest.ManifestGet); n != 2 {
+		t.Errorf("%d GETs, want one that is answered and one that is refused", n)
+	}
+}

@@ -41,7 +41,10 @@ func (s *Survey) ration(host string) *ration {
 
 // allowance is what the source's registry allows now, nil for no bound that is known.
 func (s *source) allowance(ctx context.Context) *providers.Pulls {
-	caps, err := s.reg.Caps(ctx)
+	if !s.caps.CountsPulls {
+		return nil
+	}
+	caps, err := s.reg.Caps(ctx) // asked again: it is what is left now
 	if err != nil {
 		return nil
 	}

@@ -106,6 +106,24 @@ and what eu lacks comes from us. Either way us is read once.
 "transship plan" tells what is read instead of the source and what that saves, where
 both have an egressPrice; "transship plan --explain REF" tells the order.
 
+## Offload
+
+A target at acr with via: import has Azure read the source itself, by ARM's importImage:
+the image's bytes do not pass through transship. The plan says "import" and how much.
+
+- The registry needs its resourceID, and our identity there a role with
+  Microsoft.ContainerRegistry/registries/importImage/action, such as Container Registry
+  Data Importer and Data Reader, besides those for pushing.
+- An image is imported by its digest and under no tag; it is looked for, with every
+  manifest below it; then its signatures follow, and last its tags are put as ever.
+- An acr source with a resourceID is read by our identity's rights. A source with
+  auth: {anonymous: true} is read by anybody. A source with a username and a password is
+  refused unless the target says shareSourceCredential: true, for Azure is given them.
+  Other sources are refused.
+- What Azure does not import is copied: referrers, images of more than 50 manifests,
+  those with foreign layers, and what would only be mounted.
+- An import that fails fails its image, with what to do. Nothing is sent instead.
+
 ## Examples
 `
 

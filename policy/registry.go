@@ -51,6 +51,9 @@ type Registry struct {
 	// At dockerhub, the share of the account's or the address's pulls that is left to
 	// others. Default: 10%.
 	Reserve Percent `json:"reserve,omitzero"`
+	// At acr, how Azure's resource manager names the registry, for via: import:
+	// /subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.ContainerRegistry/registries/NAME.
+	ResourceID string `json:"resourceID,omitempty"`
 	// How repositories are made that a push needs, where pushing does not make them.
 	Create Create `json:"create,omitzero"`
 	// USD per GB (1,000,000,000 bytes) for reading from where transship runs; 0 is

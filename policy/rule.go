@@ -94,6 +94,11 @@ type Target struct {
 	// Names of registries that are read before the source for what they are known
 	// to hold, such as another target in the same cloud: see nearest reader.
 	ReadFrom []string `json:"readFrom,omitempty"`
+	// How an image comes there: copy, or import, at acr, which has Azure read the
+	// source itself: see offload. Default: copy.
+	Via Via `json:"via,omitempty"`
+	// With via: import, let Azure have the source's username and password.
+	ShareSourceCredential bool `json:"shareSourceCredential,omitempty"`
 }
 
 // Which tags are taken: those that every given filter takes.

@@ -24,6 +24,7 @@ func (r Registry) validate(name string, ps *Problems) {
 	r.validateHost(path, ps)
 	r.validateTLS(path, ps)
 	r.validateCloud(path, ps)
+	r.checkResourceID(path, ps)
 	r.Auth.validate(join(path, "auth"), ps)
 	r.validateNumbers(path, ps)
 }

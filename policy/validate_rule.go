@@ -88,6 +88,7 @@ func (s *Set) checkTargets(r Rule, path string, ps *Problems) {
 		at := fmt.Sprintf("%s.to[%d]", path, i)
 		s.checkRegistry(t.Registry, at, ps)
 		s.checkReaders(r, t, join(at, "readFrom"), ps)
+		s.checkVia(r, t, at, ps)
 		reg, known := s.Registries[t.Registry]
 		if !known {
 			continue

@@ -23,6 +23,7 @@ import (
 type acrRig struct {
 	*rig
 	acrs map[string]*acrtest.Server
+	app  acrtest.App
 }
 
 func newACRRig(t *testing.T, quirks func(*acrtest.Quirks), wire func(*registrytest.Quirks), change func(*acr.Options)) *acrRig {
@@ -30,7 +31,7 @@ func newACRRig(t *testing.T, quirks func(*acrtest.Quirks), wire func(*registryte
 	entra := acrtest.StartEntra()
 	t.Cleanup(entra.Close)
 	app := entra.App("sync")
-	r := &acrRig{acrs: map[string]*acrtest.Server{}, rig: &rig{t: t, now: time.Now(),
+	r := &acrRig{acrs: map[string]*acrtest.Server{}, app: app, rig: &rig{t: t, now: time.Now(),
 		servers: map[string]*registrytest.Server{}, clients: map[string]providers.Registry{}}}
 	text := "registries:\n"
 	for _, name := range []string{"src", "one"} {
@@ -45,6 +46,7 @@ func newACRRig(t *testing.T, quirks func(*acrtest.Quirks), wire func(*registryte
 			Identity: acr.Identity{TenantID: app.Tenant, ClientID: app.ClientID, ClientSecret: func() (string, error) { return app.Secret, nil }},
 			OCI: oci.Options{Host: s.Host(), PlainHTTP: true, Push: name == "one", TLS: oci.TLS{CAPEM: entra.CA()},
 				Quotas: map[string]providers.Rate{"ReadOps": {N: 1e6, Per: time.Second}, "WriteOps": {N: 1e6, Per: time.Second}}}}
+		o.ResourceID, o.Endpoints.Manager = s.ResourceID(), s.Manager()
 		if change != nil {
 			change(&o)
 		}

@@ -82,6 +82,7 @@ func New(o Options) (*Engine, error) {
 	if !o.ReadOnly {
 		t := o.Transfer
 		t.Registries, t.State, t.Journal, t.Now, t.Logger = o.Registries, o.State, e, o.Now, o.Logger
+		t.Import = e.importSource
 		var err error
 		if e.transfer, err = transfer.New(t); err != nil {
 			return nil, err

@@ -50,6 +50,9 @@ type Figures struct {
 	BytesRead2 int64 `json:"bytesReread"`       // of these, read more than once
 	BytesSent  int64 `json:"bytesSent"`         // to targets
 	BytesSaved int64 `json:"bytesSaved"`        // not sent because mounted or present
+
+	Imported      int64 `json:"imported,omitempty"`      // images that targets read themselves
+	BytesImported int64 `json:"bytesImported,omitempty"` // of these; they did not pass through us
 }
 
 // Add adds g to f.
@@ -68,6 +71,8 @@ func (f *Figures) Add(g Figures) {
 	f.BytesRead2 += g.BytesRead2
 	f.BytesSent += g.BytesSent
 	f.BytesSaved += g.BytesSaved
+	f.Imported += g.Imported
+	f.BytesImported += g.BytesImported
 }
 
 // An Outcome is how a pass ended.

@@ -89,14 +89,17 @@ type Options struct {
 
 	// Who signs in at a cloud, where Authenticator and Keychain are nil, and how its
 	// repositories are made. Each provider takes its own.
-	ECR          ecr.Identity
-	GAR          gar.Identity
-	ACR          acr.Identity
-	QuayToken    func() (string, error) // of Quay's API, asked at each use; nil for none
-	Federated    Federation             // who signs in from another cloud, if From is set
-	CreateECR    ecr.Create
-	CreateGAR    gar.Create
-	CreateACR    acr.Create
+	ECR       ecr.Identity
+	GAR       gar.Identity
+	ACR       acr.Identity
+	QuayToken func() (string, error) // of Quay's API, asked at each use; nil for none
+	Federated Federation             // who signs in from another cloud, if From is set
+	CreateECR ecr.Create
+	CreateGAR gar.Create
+	CreateACR acr.Create
+
+	// ResourceID names a registry of ACR to Azure's resource manager, which imports.
+	ResourceID   string
 	CreateHarbor harbor.Create
 
 	documented bool // nobody will be asked, wherever they are
@@ -208,7 +211,7 @@ func openACR(o Options) (providers.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return opened(acr.New(acr.Options{OCI: o.oci(), Identity: who, Create: o.CreateACR, Endpoints: endpoints}))
+	return opened(acr.New(acr.Options{OCI: o.oci(), Identity: who, Create: o.CreateACR, Endpoints: endpoints, ResourceID: o.ResourceID}))
 }
 
 func openDockerHub(o Options) (providers.Registry, error) {

@@ -162,6 +162,9 @@ func (c *Cost) addBlob(p *Plan, img *Image, b Blob, before func(brief) bool) {
 	case Mount, Shared:
 		c.Mounts++
 		c.Saved += size
+	case Import:
+		c.Imports++
+		c.Imported += size
 	case Upload:
 		c.Uploads++
 		c.Bytes += size

@@ -49,6 +49,7 @@ type Rule struct {
 	MediaTypes    policy.TypeFilter // of the roots
 	ArtifactTypes policy.TypeFilter // of the roots, and of referrers
 	Referrers     bool
+	Import        bool              // the target is to read images itself
 	Children      bool              // the source is asked about each child of an index too
 	Recheck       time.Duration     // an image's referrers are asked for again after this long
 	RecheckSaid   time.Duration     // what the policy says of that; 0 is the same

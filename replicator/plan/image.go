@@ -76,7 +76,9 @@ func (j *judge) root(t *tree, g *group, img *Image) *trouble {
 	if reason, ok := g.Rule.takes(m); !ok {
 		return &trouble{kind: LeftSkipped, reason: reason}
 	}
-	img.Root, bad = t.root(g.Digest)
+	if img.Root, bad = t.root(g.Digest); bad == nil {
+		j.offload(g.Rule, &img.Root)
+	}
 	return bad
 }
 

@@ -145,6 +145,7 @@ const (
 	Mount   Have = "mount"   // a sibling holds it
 	Shared  Have = "shared"  // an image of this run brings it to the registry first
 	Upload  Have = "upload"  // it is read and sent
+	Import  Have = "import"  // the target reads it from the source itself
 	Foreign Have = "foreign" // its bytes stay where its urls say
 )
 
@@ -227,6 +228,9 @@ type Cost struct {
 	Saved     int64   `json:"saved"`           // not sent: mounted, shared or present
 	Read      int64   `json:"read"`            // to read, each digest once in the whole run
 	Price     float64 `json:"price,omitempty"` // USD for Read, where registries have an egressPrice
+
+	Imports  int   `json:"imports,omitempty"`  // blobs that targets read themselves
+	Imported int64 `json:"imported,omitempty"` // their bytes, which do not pass through us
 
 	// Nearer is what of Read comes from other registries than the source, sorted by
 	// name; what it saves is in Price already.

@@ -58,6 +58,9 @@ func (p Plan) headline() string {
 	if c.Uploads > 0 {
 		parts = append(parts, Bytes(c.Bytes)+" to send")
 	}
+	if c.Imports > 0 {
+		parts = append(parts, Bytes(c.Imported)+" imported by the target, past us")
+	}
 	if c.Saved > 0 {
 		parts = append(parts, Bytes(c.Saved)+" mounted or there")
 	}
@@ -155,7 +158,7 @@ func (img *Image) how() string {
 	for _, h := range []struct {
 		have  Have
 		words string
-	}{{Upload, "send"}, {Mount, "mount"}, {Shared, "share"}, {Here, "there"}, {Foreign, "foreign"}} {
+	}{{Upload, "send"}, {Import, "import"}, {Mount, "mount"}, {Shared, "share"}, {Here, "there"}, {Foreign, "foreign"}} {
 		if n := count[h.have]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%s %d (%s)", h.words, n, Bytes(size[h.have])))
 		}

@@ -14,7 +14,7 @@ import (
 func (t *target) want(l Link) {
 	src := t.sources[l.From]
 	rule, before := planRule(l, src), len(t.facts.Wants)
-	rule.Readers = t.readersOf(l)
+	rule.Readers, rule.Import = t.readersOf(l), l.Target.Via == policy.ViaImport
 	for _, name := range src.names {
 		if v, ok := src.verdicts[l.Rule.Name][name]; ok {
 			t.wantTag(l, src, rule, v)

@@ -45,6 +45,9 @@ func (w *work) bring(ctx context.Context) error {
 		return onSide(Source, fmt.Errorf("registry %q: %w", w.img.From.Registry, err))
 	}
 	w.from = from
+	if err := w.imports(ctx); err != nil {
+		return err
+	}
 	if err := w.blobs(ctx, blobsOf(w.img)); err != nil {
 		return err
 	}
@@ -77,7 +80,7 @@ func collect(n plan.Node, seen map[v1.Hash]bool, all *[]plan.Blob) {
 		return
 	}
 	for _, b := range n.Blobs {
-		if !seen[b.Digest] && b.Have != plan.Foreign {
+		if !seen[b.Digest] && b.Have != plan.Foreign && b.Have != plan.Import {
 			seen[b.Digest] = true
 			*all = append(*all, b)
 		}

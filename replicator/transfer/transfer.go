@@ -68,7 +68,11 @@ type Options struct {
 
 	// Spool, if it is not nil, is used instead of one of its own: by several
 	// Transfers, whose caller closes it after them.
-	Spool      *Spool
+	Spool *Spool
+	// Import says how a target can read an image's source itself, by what rule; nil is
+	// that none can.
+	Import func(rule string, from, to plan.Place) (providers.ImportSource, error)
+
 	SpoolDir   string        // created with mode 0700; "" is a fresh temporary folder, removed by Close
 	Patience   time.Duration // how long a read waits for room in the spool before it is taken from targets that lag; 15 s
 	SpoolBytes int64         // bound of the spool on disk; 0: 10 GiB or half of the free disk

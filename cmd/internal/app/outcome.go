@@ -157,6 +157,9 @@ func (p *program) writeOutcome(out outcome) error {
 		p.printf("read %s, sent %s, not sent %s (%s sent, %d mounted, %d there already)\n",
 			plan.Bytes(f.BytesRead), plan.Bytes(f.BytesSent), plan.Bytes(f.BytesSaved), count(int(f.BlobsSent), "blob"), f.Mounted, f.Present)
 	}
+	if f.Imported > 0 {
+		p.printf("%s imported by targets, %s past us\n", count(int(f.Imported), "image"), plan.Bytes(f.BytesImported))
+	}
 	return nil
 }
 

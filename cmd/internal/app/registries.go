@@ -67,7 +67,7 @@ func (r *registries) options(name string, what policy.Registry) (all.Options, er
 		Host: what.Endpoint(), Path: what.Path, API: what.APIEndpoint(), PlainHTTP: what.PlainHTTP,
 		CAFile: what.CAFile, CertFile: what.ClientCert, KeyFile: what.ClientKey, Proxy: proxy,
 		Authenticator: who, Keychain: keychain, TokenRealm: what.TokenRealm, TrustHosts: what.TrustHosts,
-		Push:  r.isTarget(name),
+		Push: r.isTarget(name), ResourceID: what.ResourceID,
 		Width: what.Limits.Width, Requests: perSecond, Burst: burst,
 		ReadBytes: float64(what.Limits.Bytes), WriteBytes: float64(what.Limits.Bytes),
 		UserAgent: "transship/" + thisBuild().Version, Logger: r.log, Retry: r.retry,

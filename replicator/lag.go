@@ -109,7 +109,7 @@ func (l *Lag) add(rule policy.Rule, s state.Standing, now time.Time) {
 // unlooked is for how long the rule should have looked at what it has last looked at
 // then, 0 if it was not time yet. Windows put the time off.
 func unlooked(rule policy.Rule, surveyed, now time.Time) time.Duration {
-	next := rule.Next(surveyed)
+	next := rule.Next(surveyed.In(now.Location()))
 	if next.IsZero() {
 		return 0
 	}

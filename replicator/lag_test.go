@@ -61,6 +61,10 @@ func TestLags(t *testing.T) {
 			}
 		})
 	}
+	east := time.FixedZone("two hours east", 2*60*60) // it is 14:00 there
+	if behind := unlooked(policy.Rule{Schedule: "0 13 * * *"}, ago(20*time.Hour), now.In(east)); behind != time.Hour {
+		t.Errorf("a rule that was due an hour ago by the clock on the wall has not been looked at for %s", behind)
+	}
 	rule := policy.Rule{Name: "apps", Schedule: "@hourly"}
 	list := Lags([]policy.Rule{rule}, []state.Standing{at("one", state.Standing{Surveyed: ago(9 * time.Hour), Complete: true, InStep: 2, Conflict: 1})},
 		func(rule string) bool { return rule == "apps" }, now)

@@ -171,7 +171,7 @@ func due(rules []policy.Rule, known map[string]state.RuleTime, now time.Time) []
 }
 
 func dueAt(r policy.Rule, known state.RuleTime, now time.Time) (dueRule, bool) {
-	last := known.Ticked
+	last := known.Ticked.In(now.Location()) // state tells UTC, and fields of a schedule are read by the clock on the wall
 	switch {
 	case r.Schedule == "" || r.Paused || known.Paused:
 		return dueRule{}, false

@@ -235,3 +235,21 @@ func TestStateFails(t *testing.T) {
 		}
 	})
 }
+
+// TestZone holds that a schedule without a time zone goes by the clock on the wall,
+// whatever zone state tells its times in.
+func TestZone(t *testing.T) {
+	zone := time.FixedZone("two hours east", 2*60*60)
+	now := time.Date(2026, 3, 10, 8, 30, 0, 0, zone)
+	known := state.RuleTime{Ticked: time.Date(2026, 3, 9, 9, 0, 0, 0, zone).UTC()}
+	rule := policy.Rule{Name: "daily", Schedule: "0 9 * * *"}
+	for _, tt := range []struct{ now, want time.Time }{
+		{now, now.Add(30 * time.Minute)},
+		{now.Add(time.Hour), now.Add(30 * time.Minute)},
+		{now.Add(72 * time.Hour), now.Add(48*time.Hour + 30*time.Minute)},
+	} {
+		if d, ok := dueAt(rule, known, tt.now); !ok || !d.at.Equal(tt.want) {
+			t.Errorf("at %s it is due at %s, want %s", tt.now, d.at, tt.want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +36,21 @@ func Load(paths ...string) (*Set, error) {
 		}
 	}
 	return assemble(parts, problems)
+}
+
+// Sum is one of what Load would read of paths: equal if all of it is, with its
+// files' names. What cannot be read counts as not there.
+func Sum(paths ...string) [sha256.Size]byte {
+	all := sha256.New()
+	for _, path := range paths {
+		files, _ := policyFiles(path)
+		for _, file := range files {
+			if data, err := readFile(file); err == nil {
+				fmt.Fprintf(all, "%q %x\n", filepath.Base(file), sha256.Sum256(data))
+			}
+		}
+	}
+	return [sha256.Size]byte(all.Sum(nil))
 }
 
 // Parse reads one policy; name stands for it in problems. The error is

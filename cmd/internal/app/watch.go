@@ -1,25 +1,34 @@
 package app
 
 import (
-	"crypto/sha256"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/transship/transship/policy"
 )
 
-// quiet is how long nothing may change before a change counts: editors write in
-// several steps.
-const quiet = 300 * time.Millisecond
+const (
+	// quiet is how long nothing may change before a change counts: editors write in
+	// several steps.
+	quiet = 300 * time.Millisecond
+	// unrest is how long it may go on until one looks in any case: logs and state may
+	// be written in the folder of the policy.
+	unrest = 2 * time.Second
+	// unasked is how often one looks without having been told: not every file system
+	// tells, and not every folder that a link leads through is watched.
+	unasked = time.Minute
+)
 
 // watchPolicy signals when the bytes of the policy's files have changed, by whatever
 // means: written in place, replaced, or behind a link that leads elsewhere now, as
-// Kubernetes does it. stop ends it. Where files cannot be watched it says so once,
-// and never signals.
+// Kubernetes does it. stop ends it. What cannot be watched, is told once, and
+// looked at each minute; where nothing can be it never signals.
 func watchPolicy(paths []string, log *slog.Logger) (changed <-chan struct{}, stop func()) {
 	signals := make(chan struct{}, 1)
 	w, err := fsnotify.NewWatcher()
@@ -29,10 +38,10 @@ func watchPolicy(paths []string, log *slog.Logger) (changed <-chan struct{}, sto
 	}
 	for _, dir := range watched(paths) {
 		if err := w.Add(dir); err != nil {
-			log.Warn("a folder of the policy cannot be watched; send SIGHUP after a change", "folder", dir, "err", err)
+			log.Warn("a folder of the policy cannot be watched: a change is seen within a minute, or after SIGHUP", "folder", dir, "err", err)
 		}
 	}
-	known := contentOf(paths) // by now: a change from here on is seen
+	known := policy.Sum(paths...) // by now: a change from here on is seen
 	var watching sync.WaitGroup
 	watching.Go(func() { follow(w, paths, known, signals) })
 	return signals, func() {
@@ -41,71 +50,63 @@ func watchPolicy(paths []string, log *slog.Logger) (changed <-chan struct{}, sto
 	}
 }
 
-// watched are the folders in which something changes when the policy does.
+// watched are the folders in which something changes when the policy does: those of
+// its files, and those that links of these lead to.
 func watched(paths []string) []string {
 	var dirs []string
 	for _, p := range paths {
-		if info, err := os.Stat(p); err == nil && info.IsDir() {
-			dirs = append(dirs, p)
-			continue
+		for _, name := range []string{p, resolved(p)} {
+			if info, err := os.Stat(name); err != nil || !info.IsDir() {
+				name = filepath.Dir(name)
+			}
+			if !slices.Contains(dirs, name) {
+				dirs = append(dirs, name)
+			}
 		}
-		dirs = append(dirs, filepath.Dir(p))
 	}
 	return dirs
 }
 
+// resolved is where a path leads that is a link.
+func resolved(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
 // follow signals each change of content until the watcher is closed.
 func follow(w *fsnotify.Watcher, paths []string, known [32]byte, signals chan<- struct{}) {
-	settled := time.NewTimer(time.Hour)
-	defer settled.Stop()
+	look := time.NewTimer(unasked)
+	defer look.Stop()
+	var since time.Time // of the first change that was not looked at
 	for {
 		select {
 		case _, ok := <-w.Events:
 			if !ok {
 				return
 			}
-			settled.Reset(quiet)
 		case <-w.Errors: // events were lost: look
-			settled.Reset(quiet)
-		case <-settled.C:
-			settled.Reset(time.Hour)
-			now := contentOf(paths)
-			if now == known {
-				continue
-			}
-			known = now
-			select {
-			case signals <- struct{}{}:
-			default: // one is enough
-			}
+		case <-look.C:
+			look.Reset(unasked)
+			since = time.Time{}
+			known = compare(known, policy.Sum(paths...), signals)
+			continue
+		}
+		if since.IsZero() {
+			since = time.Now()
+		}
+		look.Reset(min(quiet, unrest-time.Since(since)))
+	}
+}
+
+// compare signals if now is not what was known, and returns it.
+func compare(known, now [32]byte, signals chan<- struct{}) [32]byte {
+	if now != known {
+		select {
+		case signals <- struct{}{}:
+		default: // one is enough
 		}
 	}
-}
-
-// contentOf is a sum of the policy's files and their names.
-func contentOf(paths []string) (sum [32]byte) {
-	h := sha256.New()
-	for _, p := range paths {
-		_ = filepath.WalkDir(resolved(p), func(name string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return nil
-			}
-			raw, err := os.ReadFile(name)
-			if err == nil {
-				part := sha256.Sum256(raw)
-				h.Write([]byte(filepath.Base(name)))
-				h.Write(part[:])
-			}
-			return nil
-		})
-	}
-	return [32]byte(h.Sum(nil))
-}
-
-// resolved follows a link that a path itself is; a walk would not.
-func resolved(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	return path
+	return now
 }

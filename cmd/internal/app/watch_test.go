@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -65,12 +66,45 @@ func TestWatchKubernetes(t *testing.T) {
 	signalled(t, changed)
 }
 
+// TestWatchLink holds that a policy which is a link is followed to where it leads.
+func TestWatchLink(t *testing.T) {
+	here, there := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(there, "real.yaml"), "a")
+	link(t, filepath.Join(there, "real.yaml"), filepath.Join(here, "p.yaml"))
+	changed, stop := watchPolicy([]string{filepath.Join(here, "p.yaml")}, slog.New(slog.DiscardHandler))
+	defer stop()
+	write(t, filepath.Join(there, "real.yaml"), "b")
+	signalled(t, changed)
+}
+
+// TestWatchUnrest holds that a change is seen in a folder in which something is
+// written all the time.
+func TestWatchUnrest(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "p.yaml"), "a")
+	changed, stop := watchPolicy([]string{filepath.Join(dir, "p.yaml")}, slog.New(slog.DiscardHandler))
+	defer stop()
+	write(t, filepath.Join(dir, "p.yaml"), "b")
+	tick, late := time.NewTicker(quiet/10), time.After(unasked/2)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-changed:
+			return
+		case <-tick.C:
+			write(t, filepath.Join(dir, "log"), strconv.Itoa(i))
+		case <-late:
+			t.Fatal("the change was not signalled")
+		}
+	}
+}
+
 // signalled fails the test if no signal comes.
 func signalled(t *testing.T, changed <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-changed:
-	case <-time.After(time.Minute):
+	case <-time.After(unasked / 2): // before it would be seen without being told
 		t.Fatal("the change was not signalled")
 	}
 }

@@ -36,7 +36,7 @@ func (w *Workers) expand(ctx context.Context, g Generation, name string, c *stat
 	}
 	if err := w.begin(ctx, c, rule, jobs, now); err != nil {
 		w.o.Logger.Error("the jobs of a rule could not be asked for", "rule", name, "err", err)
-		return end{failure: err, retryIn: patience}
+		return end{failure: err, retryIn: retryIn(c.Attempt)}
 	}
 	w.o.Logger.Info("rule begun", "rule", name, "cause", c.Cause, "jobs", len(jobs))
 	return end{}

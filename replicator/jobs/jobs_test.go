@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -270,11 +271,18 @@ func TestHardStop(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	r.ask(state.Ask{Key: ExpandKey("apps"), Cause: BySchedule})
-	go func() { done <- New(Options{Store: r.store, Current: r.current}).Run(ctx, nil) }()
+	told := make(chan replicator.Report, 1)
+	go func() {
+		done <- New(Options{Store: r.store, Current: r.current,
+			Done: func(_ string, r replicator.Report, _ time.Duration, _ error) { told <- r }}).Run(ctx, nil)
+	}()
 	<-held
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("ended with %v", err)
+	}
+	if r := <-told; !r.Interrupted {
+		t.Errorf("a job that was stopped counts as failed: %+v", r)
 	}
 	if q := r.queue(); q != "run/src/a" {
 		t.Errorf("queue %q", q)
@@ -382,5 +390,34 @@ func TestRetryIn(t *testing.T) {
 	report.Failures = append(report.Failures, replicator.Failure{Kind: providers.Throttled, Reason: "slowly"})
 	if err := mayPass(report); err == nil || !strings.Contains(err.Error(), "1 of 3") || errors.Is(err, nil) {
 		t.Errorf("failure %v", err)
+	}
+}
+
+// A deafStore fails to hear of jobs for a while, as one does whose disk is full.
+type deafStore struct {
+	state.Store
+	left atomic.Int32 // times that it fails
+}
+
+func (s *deafStore) EndJob(ctx context.Context, r state.JobRun) error {
+	if s.left.Add(-1) >= 0 {
+		return state.ErrFull
+	}
+	return s.Store.EndJob(ctx, r)
+}
+
+// TestPassIsToldLater holds that a pass comes to its end also where state would not
+// hear of its job at once.
+func TestPassIsToldLater(t *testing.T) {
+	r := newRig(t, one)
+	r.load("a", "v1")
+	deaf := &deafStore{Store: r.store}
+	deaf.left.Store(1)
+	r.start(func(o *Options) { o.Store = deaf })
+	r.ask(state.Ask{Key: ExpandKey("apps"), Cause: BySchedule})
+	r.until("the job runs", func() bool { return r.copied("a") == 1 })
+	r.idle()
+	if p := r.pass("apps"); p.Outcome != state.Succeeded || p.Figures.Copied != 1 {
+		t.Errorf("pass %+v", p)
 	}
 }

@@ -22,6 +22,7 @@ type end struct {
 	failure error         // nil is done
 	retryIn time.Duration // with a failure
 	back    bool          // given back as it was: we stopped it
+	run     *state.JobRun // that the passes which wait for it are told of before; may be nil
 }
 
 // run does what c asks for and ends it.
@@ -60,7 +61,7 @@ func whileHeld(ctx context.Context, c *state.Claim) (held context.Context, done 
 func (w *Workers) end(ctx context.Context, c *state.Claim, e end) {
 	for try := 0; ; try++ {
 		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
-		err := w.record(after, c, e)
+		err := w.record(after, c, &e)
 		cancel()
 		if err == nil {
 			return
@@ -80,7 +81,14 @@ func (w *Workers) end(ctx context.Context, c *state.Claim, e end) {
 	}
 }
 
-func (w *Workers) record(ctx context.Context, c *state.Claim, e end) error {
+// record tells passes, then the queue: what dies in between runs and tells again.
+func (w *Workers) record(ctx context.Context, c *state.Claim, e *end) error {
+	if e.run != nil {
+		if err := w.o.Store.EndJob(ctx, *e.run); err != nil {
+			return err
+		}
+		e.run = nil
+	}
 	if e.back {
 		return w.o.Store.Release(ctx, c)
 	}
@@ -111,7 +119,7 @@ func (w *Workers) job(ctx context.Context, g Generation, c *state.Claim) end {
 		}
 	}
 	if len(job.Links) == 0 { // the rules that wanted it are gone, or stand still
-		return w.told(ctx, c, replicator.Report{Key: c.Key}, state.Interrupted, nil)
+		return w.told(c, replicator.Report{Key: c.Key}, state.Interrupted, nil)
 	}
 	release, err := w.places.hold(ctx, job)
 	if err != nil {
@@ -131,6 +139,7 @@ func (w *Workers) carry(ctx context.Context, g Generation, c *state.Claim, job r
 	start := w.o.Now()
 	r, err := g.Engine.RunUntil(ctx, job, closing)
 	took := w.o.Now().Sub(start)
+	r.Interrupted = interrupted(r, err)
 	if w.o.Done != nil {
 		w.o.Done(c.Key, r, took, err)
 	}
@@ -142,14 +151,15 @@ func (w *Workers) carry(ctx context.Context, g Generation, c *state.Claim, job r
 	case interrupted(r, err):
 		return end{back: true}
 	case err != nil:
-		return w.told(ctx, c, r, state.FailedWhole, err)
+		return w.told(c, r, state.FailedWhole, err)
 	case len(r.Failures) > 0:
-		return w.told(ctx, c, r, state.Partly, mayPass(r))
+		return w.told(c, r, state.Partly, mayPass(r))
 	case len(r.Waiting) > 0:
-		w.told(ctx, c, r, state.Waited, nil)
-		return w.later(ctx, c, max(r.Until().Sub(w.o.Now()), time.Second)) // no attempt is lost
+		e := w.later(ctx, c, max(r.Until().Sub(w.o.Now()), time.Second)) // no attempt is lost
+		e.run = w.told(c, r, state.Waited, nil).run
+		return e
 	}
-	return w.told(ctx, c, r, state.Succeeded, nil)
+	return w.told(c, r, state.Succeeded, nil)
 }
 
 func interrupted(r replicator.Report, err error) bool {
@@ -165,17 +175,14 @@ func over(ch <-chan struct{}) bool {
 	}
 }
 
-// told tells the passes that wait for c, and ends it; failure, if it is not nil, is
-// what may pass and is tried again.
-func (w *Workers) told(ctx context.Context, c *state.Claim, r replicator.Report, outcome state.Outcome, failure error) end {
-	run := state.JobRun{Key: c.Key, Taken: c.Taken, Ended: w.o.Now(), Outcome: outcome, Figures: r.ByRule}
+// told is the end of c that is told to the passes which wait for it; failure, if it
+// is not nil, is what may pass and is tried again.
+func (w *Workers) told(c *state.Claim, r replicator.Report, outcome state.Outcome, failure error) end {
+	run := &state.JobRun{Key: c.Key, Taken: c.Taken, Ended: w.o.Now(), Outcome: outcome, Figures: r.ByRule}
 	if failure != nil {
 		run.Error = failure.Error()
 	}
-	if err := w.o.Store.EndJob(context.WithoutCancel(ctx), run); err != nil {
-		w.o.Logger.Warn("a pass could not be told what its job came to", "job", c.Key, "err", err)
-	}
-	return end{failure: failure, retryIn: retryIn(c.Attempt)}
+	return end{failure: failure, retryIn: retryIn(c.Attempt), run: run}
 }
 
 // log says once how a job went.

@@ -31,6 +31,8 @@ type daemon struct {
 	metrics  *metrics.Metrics
 	log      *slog.Logger
 
+	reloading sync.Mutex // so that what was read last is put in force last
+
 	mu  sync.Mutex
 	bad error // why the policy on disk is not in force, nil if it is
 }
@@ -131,6 +133,8 @@ func (d *daemon) prune(ctx context.Context) {
 // Reload implements web.Daemon: the policy is read anew and, if it is sound, put in
 // force.
 func (d *daemon) Reload(context.Context) error {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
 	set, err := readPolicy(d.paths)
 	if err == nil {
 		err = d.use(set)

@@ -81,6 +81,9 @@ func (p *program) serve(ctx context.Context, o serveOptions) (err error) {
 	if o.workers < 1 || o.keepHistory < time.Minute {
 		return usage("transship serve --help", "--workers has to be 1 or more, and --keep-history 1m or more")
 	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // from here on: it ends a process that does not listen
+	defer signal.Stop(hup)
 	set, err := p.load()
 	if err != nil {
 		return err
@@ -110,12 +113,12 @@ func (p *program) serve(ctx context.Context, o serveOptions) (err error) {
 	}
 	defer d.gens.close()
 	p.stop.graceful(p.stderr)
-	return p.runDaemon(ctx, d, listener, web.New(web.Options{State: store, Daemon: d, Token: token, ProtectReads: o.protectReads,
+	return p.runDaemon(ctx, d, hup, listener, web.New(web.Options{State: store, Daemon: d, Token: token, ProtectReads: o.protectReads,
 		Handlers: map[string]http.Handler{"/metrics": d.metrics.Handler()}, Logger: p.log}))
 }
 
 // runDaemon serves the API for as long as the daemon runs.
-func (p *program) runDaemon(ctx context.Context, d *daemon, l net.Listener, s *web.Server) error {
+func (p *program) runDaemon(ctx context.Context, d *daemon, hup <-chan os.Signal, l net.Listener, s *web.Server) error {
 	serving, done := context.WithCancel(context.WithoutCancel(ctx))
 	var side sync.WaitGroup
 	side.Go(func() {
@@ -123,7 +126,7 @@ func (p *program) runDaemon(ctx context.Context, d *daemon, l net.Listener, s *w
 			p.log.Error("the API is gone; rules go on", "err", err)
 		}
 	})
-	side.Go(func() { p.reloads(serving, d) })
+	side.Go(func() { p.reloads(serving, d, hup) })
 	if err := os.WriteFile(p.addressFile(), []byte(l.Addr().String()+"\n"), 0o600); err != nil {
 		p.log.Warn("commands on this machine need --server: the address could not be written down", "err", err)
 	}
@@ -139,10 +142,7 @@ func (p *program) runDaemon(ctx context.Context, d *daemon, l net.Listener, s *w
 }
 
 // reloads reads the policy again on SIGHUP and when its files change.
-func (p *program) reloads(ctx context.Context, d *daemon) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+func (p *program) reloads(ctx context.Context, d *daemon, hup <-chan os.Signal) {
 	changed, stop := watchPolicy(d.paths, p.log)
 	defer stop()
 	for {

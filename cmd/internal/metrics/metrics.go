@@ -51,9 +51,9 @@ func New(version string) *Metrics {
 		registry: prometheus.NewRegistry(),
 		jobs:     counter("jobs_total", "Jobs that have run, by how they ended: done, some failed, failed, interrupted.", "outcome"),
 		bytes: counter("blob_bytes_total", "Bytes of blobs, by what became of them: read from a source, reread, "+
-			"uploaded to a target, saved (mounted, or there already).", "rule", "what"),
+			"uploaded to a target, saved (mounted, or there already), imported by the target itself.", "rule", "what"),
 		blobs:    counter("blobs_total", "Blobs, by how they came to a target: uploaded, mounted, present.", "rule", "how"),
-		images:   counter("tag_results_total", "Tags that jobs looked at, by what they came to: copied, in step, failed, kept.", "rule", "outcome"),
+		images:   counter("tag_results_total", "Tags that jobs looked at, by what they came to: copied, in step, failed, kept, waiting.", "rule", "outcome"),
 		requests: counter("registry_requests_total", "Requests to registries and their token services, by operation and status; 0 is no answer.", "host", "operation", "code"),
 		policies: counter("policy_loads_total", "Policies that were read, by whether they could be used.", "result"),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "transship_job_duration_seconds",
@@ -106,6 +106,7 @@ func (m *Metrics) figures(rule string, f state.Figures) {
 	add(m.bytes, "reread", f.BytesRead2)
 	add(m.bytes, "uploaded", f.BytesSent)
 	add(m.bytes, "saved", f.BytesSaved)
+	add(m.bytes, "imported", f.BytesImported)
 	add(m.blobs, "uploaded", f.BlobsSent)
 	add(m.blobs, "mounted", f.Mounted)
 	add(m.blobs, "present", f.Present)
@@ -113,6 +114,7 @@ func (m *Metrics) figures(rule string, f state.Figures) {
 	add(m.images, "in step", f.InStep)
 	add(m.images, "failed", f.Failed)
 	add(m.images, "kept", f.Kept)
+	add(m.images, "waiting", f.Waiting)
 }
 
 // Request counts one request to a registry. Operations are those of the program,

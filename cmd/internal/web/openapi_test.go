@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -140,7 +141,16 @@ func fill(t *testing.T, s state.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.EndPass(t.Context(), state.Pass{ID: id, Ended: at, Outcome: state.Partly, Error: "one failed"}); err != nil {
+	if err := s.EndPass(t.Context(), state.Pass{ID: id, Ended: at, Outcome: state.Partly, Error: "one failed", Figures: everyFigure()}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// everyFigure has each figure, also those that are left out when they are zero.
+func everyFigure() (f state.Figures) {
+	v := reflect.ValueOf(&f).Elem()
+	for i := range v.NumField() {
+		v.Field(i).SetInt(int64(i + 1))
+	}
+	return f
 }

@@ -29,6 +29,9 @@ type Work interface {
 	// are not have their Lost closed. It is to be called every few seconds: a process
 	// that does not for a minute is taken for dead.
 	Holding(ctx context.Context) error
+	// Broke is signalled when the claims of this process may have been lost while it
+	// asked nothing: call Holding. May be nil.
+	Broke() <-chan struct{}
 	// Queue lists the rows that are wanted or running, by priority, then key.
 	Queue(ctx context.Context) ([]Row, error)
 	// Cancel makes a key not wanted; a run of it that is under way goes on. It

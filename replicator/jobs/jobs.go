@@ -59,6 +59,7 @@ type Store interface {
 	Done(ctx context.Context, c *state.Claim, failure error, retryIn time.Duration) error
 	Release(ctx context.Context, c *state.Claim) error
 	Holding(ctx context.Context) error
+	Broke() <-chan struct{}
 	NextDue(ctx context.Context) (time.Time, error)
 	Asked() <-chan struct{}
 	BeginJobs(ctx context.Context, p state.Pass, keys []string) (int64, error)
@@ -167,8 +168,9 @@ func (w *Workers) hold(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			_ = w.o.Store.Holding(ctx)
+		case <-w.o.Store.Broke():
 		}
+		_ = w.o.Store.Holding(ctx)
 	}
 }
 

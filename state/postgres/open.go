@@ -65,7 +65,7 @@ func open(ctx context.Context, db *sql.DB) (*Store, error) {
 	if err := checkServer(ctx, db); err != nil {
 		return nil, err
 	}
-	claims := &session{db: db, after: frozenAfter}
+	claims := newSession(db)
 	err := claims.alone(ctx, func() error { return sqlstore.Migrate(ctx, db, sqlstore.PostgreSQL()) })
 	if err != nil {
 		return nil, errors.Join(err, claims.close())

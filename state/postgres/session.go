@@ -52,8 +52,15 @@ type session struct {
 	db   *sql.DB
 	conn *sql.Conn // nil before the first use and after a break
 
+	broke   chan struct{} // has one when conn broke while nobody used it
+	unwatch func()        // ends the watch of conn, nil if there is none
+
 	after time.Duration // frozenAfter, but for tests
 	swept time.Time     // when frozen processes were last looked for
+}
+
+func newSession(db *sql.DB) *session {
+	return &session{db: db, broke: make(chan struct{}, 1), after: frozenAfter}
 }
 
 var _ sqlstore.Claims = (*session)(nil)
@@ -66,7 +73,7 @@ func (s *session) Session(ctx context.Context) (fresh bool, err error) {
 	if s.conn != nil {
 		alive, cancel := patient(ctx)
 		defer cancel()
-		if s.conn.PingContext(alive) == nil {
+		if s.use(func(c *sql.Conn) error { return c.PingContext(alive) }) == nil {
 			return false, nil
 		}
 		s.drop()
@@ -76,6 +83,7 @@ func (s *session) Session(ctx context.Context) (fresh bool, err error) {
 		s.conn = nil
 		return fresh, fmt.Errorf("open the session that holds claims: %w", err)
 	}
+	s.watch()
 	return true, nil
 }
 
@@ -131,30 +139,32 @@ func (s *session) alone(ctx context.Context, do func() error) error {
 	}
 	// The session is new and holds nothing, so that the caller may break it off. The
 	// pool's own lock_timeout would end a wait that is only long.
-	if _, err := s.conn.ExecContext(ctx, "SET lock_timeout = 0"); err != nil {
+	err := s.use(func(c *sql.Conn) error {
+		if _, err := c.ExecContext(ctx, "SET lock_timeout = 0"); err != nil {
+			return err
+		}
+		_, err := c.ExecContext(ctx, wait)
 		return err
-	}
-	if _, err := s.conn.ExecContext(ctx, wait); err != nil {
+	})
+	if err != nil {
 		s.drop()
 		return fmt.Errorf("wait for another process that migrates the schema: %w", err)
 	}
-	err := do()
+	err = do()
 	return errors.Join(err, s.Unlock(context.WithoutCancel(ctx), 0))
 }
 
 var errNoSession = errors.New("the session that holds claims is broken")
 
 func (s *session) ask(ctx context.Context, text string, answer *bool, id int64) error {
-	if s.conn == nil {
-		return errNoSession
-	}
 	ctx, cancel := patient(ctx)
 	defer cancel()
-	return s.conn.QueryRowContext(ctx, text, id).Scan(answer)
+	return s.use(func(c *sql.Conn) error { return c.QueryRowContext(ctx, text, id).Scan(answer) })
 }
 
 // drop lets go of a session that is broken, or may be.
 func (s *session) drop() {
+	s.unwatch()
 	// Whatever is left of it must not serve others with our locks.
 	_ = s.conn.Raw(func(any) error { return errBad })
 	_ = s.conn.Close()

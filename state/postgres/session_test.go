@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -140,7 +141,7 @@ func testTwoProcesses(t *testing.T, c *pgtest.Cluster) {
 func breakSession(t *testing.T, s *Store) {
 	t.Helper()
 	var pid int
-	check(t, s.session.conn.QueryRowContext(t.Context(), "SELECT pg_backend_pid()").Scan(&pid))
+	check(t, s.session.use(func(c *sql.Conn) error { return c.QueryRowContext(t.Context(), "SELECT pg_backend_pid()").Scan(&pid) }))
 	_, err := s.session.db.ExecContext(t.Context(), "SELECT pg_terminate_backend($1, 10000)", pid)
 	check(t, err)
 }
@@ -187,6 +188,17 @@ func testLostSession(t *testing.T, c *pgtest.Cluster) {
 		void := take(t, old, "k")
 		check(t, old.Holding(ctx))
 		breakSession(t, old)
+		check(t, old.Holding(ctx))
+		lost(t, void)
+		claim := take(t, other, "k")
+		check(t, other.Done(ctx, claim, nil, 0))
+	})
+	t.Run("who asks nothing is told at once", func(t *testing.T) {
+		old := closing(t, openAt(t, dsn))
+		check(t, old.Ask(ctx, state.Ask{Key: "k"}))
+		void := take(t, old, "k")
+		breakSession(t, old)
+		<-old.Broke() // by itself
 		check(t, old.Holding(ctx))
 		lost(t, void)
 		claim := take(t, other, "k")

@@ -33,6 +33,8 @@ type Claims interface {
 	// Session makes sure that the session lives. It reports whether it is another
 	// than the last time, or was lost with an error: then all locks were lost.
 	Session(ctx context.Context) (fresh bool, err error)
+	// Broke is signalled when the session broke while it was not used.
+	Broke() <-chan struct{}
 	// Lock tries to lock the row and reports whether it now holds it.
 	Lock(ctx context.Context, id int64) (bool, error)
 	// Unlock gives the lock back.

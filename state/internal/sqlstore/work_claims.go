@@ -215,6 +215,14 @@ func (s *Store) Holding(ctx context.Context) error {
 	return s.fail(ctx, "make sure of what is held", s.hold(ctx))
 }
 
+// Broke implements state.Work.
+func (s *Store) Broke() <-chan struct{} {
+	if s.e.Claims == nil {
+		return nil
+	}
+	return s.e.Claims.Broke()
+}
+
 // recover gives back all runs and closes all passes of the process that had the
 // database before.
 func (s *Store) recover(ctx context.Context) error {

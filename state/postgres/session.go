@@ -39,7 +39,7 @@ const (
 	// frozenAfter is for how long one may ask nothing, and sweepEvery how often one
 	// looks for such.
 	frozenAfter = 45 * time.Second
-	sweepEvery  = 10 * time.Second
+	sweepEvery  = 5 * time.Second
 
 	// sessionPatience is how long the session may be silent before it counts as
 	// broken. It is not the caller's patience: to cancel a query breaks the session,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -134,8 +135,11 @@ func (c *Claim) await(off, end int64) (*window, error) {
 func (c *Claim) Source() Source { return c.read.src }
 
 // Release ends the claim. The last one also ends a read that is still under way,
-// and waits for its end; what has been read is kept to go on from.
+// and waits for its end; what has been read is kept to go on from. Bytes that the
+// source was asked for and that could not be kept yet are waited for, unless the
+// claim's context ends: those of a file are the first ones, those in memory all.
 func (c *Claim) Release() {
+	_ = c.wait(func(r *read) bool { return !r.begun || r.kept })
 	c.stop()
 	c.leave(ErrClosed)
 	s, r := c.spool, c.read
@@ -203,6 +207,7 @@ type read struct {
 	at    io.ReaderAt // set before begun
 	begun bool
 	done  bool
+	kept  bool  // a later read can go on from what is there
 	avail int64 // bytes that claims may see
 	err   error
 
@@ -236,6 +241,10 @@ func (r *read) grown(n int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.avail = max(r.avail, min(n, r.size-holdBack))
+	if _, file := r.at.(*os.File); file && n > 0 && !r.kept {
+		r.kept = true
+		r.cond.Broadcast()
+	}
 	if r.avail >= r.wanted {
 		r.wanted = math.MaxInt64 // those who go on waiting say so again
 		r.cond.Broadcast()
@@ -245,7 +254,7 @@ func (r *read) grown(n int64) {
 func (r *read) finish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.done, r.avail = true, r.size
+	r.done, r.kept, r.avail = true, true, r.size
 	r.cond.Broadcast()
 }
 

@@ -19,6 +19,10 @@
 // verified. Nothing that an earlier process left is trusted: it is hashed again
 // before its first use, and a part is then read on from where it ends.
 //
+// A read that nobody claims any more ends, and the next one goes on from there. What
+// is read into memory is read to its end instead: it is less than another request
+// and, over HTTP/1.1, another connection would cost.
+//
 // What a read brings is in the file before the next one, so that a process that is
 // killed has lost nothing; the newest bytes are in memory too (window.go), for who
 // follows closely. What every claim has taken leaves the page cache early (cache.go).

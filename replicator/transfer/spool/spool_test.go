@@ -26,6 +26,7 @@ type blobSource struct {
 	opens  atomic.Int64
 	bytes  atomic.Int64
 	offset atomic.Int64  // of the last Open
+	start  chan struct{} // bytes come when it is closed
 	gate   chan struct{} // bytes past half come when it is closed
 	end    chan struct{} // the end of the body comes when it is closed
 	broken error         // at half, once
@@ -47,6 +48,13 @@ type blobReader struct {
 }
 
 func (r *blobReader) Read(p []byte) (int, error) {
+	if r.s.start != nil {
+		select {
+		case <-r.s.start:
+		case <-r.ctx.Done():
+			return 0, context.Cause(r.ctx)
+		}
+	}
 	half := int64(len(r.s.raw) / 2)
 	end := int64(len(r.s.raw))
 	if r.at < half {
@@ -539,4 +547,65 @@ func TestNoReadForWhoGaveUp(t *testing.T) {
 	if n := s.Stats().Entries; n != 0 {
 		t.Errorf("%d entries", n)
 	}
+}
+
+// What was asked for is kept, though whoever asked has gone before the first byte
+// came: what is read into memory comes to its end, what is read into a file is gone
+// on with from where it ended.
+func TestWhatWasAskedForIsKept(t *testing.T) {
+	for _, size := range []int{1000, 300 << 10} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := open(t, Options{Dir: t.TempDir(), Bytes: 10 << 20})
+				raw, desc := blob(uint64(size), size)
+				src := &blobSource{raw: raw, start: make(chan struct{})}
+				small := int64(size) < s.opts.Small
+				if !small {
+					src.gate = make(chan struct{}) // it is not read to its end
+				}
+				released := release(t, claim(t, s, desc, "denied", src))
+				close(src.start)
+				<-released
+				src.gate = nil
+				c := claim(t, s, desc, "other", src)
+				defer c.Release()
+				mustRead(t, c, raw)
+				if again := src.opens.Load() > 1; again == small || again && src.offset.Load() == 0 {
+					t.Errorf("%d reads, the last from %d on", src.opens.Load(), src.offset.Load())
+				}
+			})
+		})
+	}
+}
+
+// Whoever gives up waits for no byte.
+func TestNoByteForWhoGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, Options{Dir: t.TempDir(), Bytes: 10 << 20})
+		raw, desc := blob(80, 1000)
+		ctx, cancel := context.WithCancel(t.Context())
+		c, err := s.Claim(ctx, desc, "one", &blobSource{raw: raw, start: make(chan struct{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		released := release(t, c)
+		cancel()
+		<-released
+	})
+}
+
+// release has c released aside once its read has begun; the channel is closed
+// when that is over.
+func release(t *testing.T, c *Claim) <-chan struct{} {
+	t.Helper()
+	if err := c.Begin(); err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		c.Release()
+	}()
+	synctest.Wait()
+	return over
 }

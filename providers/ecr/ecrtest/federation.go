@@ -83,7 +83,7 @@ func (s *Server) AllowOutbound() (issuer, at string) {
 	if s.iam.outbound == nil {
 		s.iam.outbound = idp.NewKeys("https://" + random(16) + ".tokens.sts.global.api.aws")
 	}
-	return s.iam.outbound.Issuer(), s.url + outboundPath
+	return s.iam.outbound.Issuer(), s.api.URL() + outboundPath
 }
 
 func (s *Server) serveOutbound(w http.ResponseWriter, r *http.Request) {

@@ -9,7 +9,7 @@ import (
 const podIdentityPath = "/v1/credentials"
 
 // PodIdentityURL is for AWS_CONTAINER_CREDENTIALS_FULL_URI.
-func (s *Server) PodIdentityURL() string { return s.url + podIdentityPath }
+func (s *Server) PodIdentityURL() string { return s.api.URL() + podIdentityPath }
 
 // servePodIdentity gives a pod the keys of its role: EKS Pod Identity's agent,
 // which is asked with the token of AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE.

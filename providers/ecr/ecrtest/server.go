@@ -2,16 +2,14 @@ package ecrtest
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/plane"
 )
 
 // Options is how a server is started. The zero value is account 123456789012 in
@@ -35,11 +33,8 @@ type Server struct {
 
 	account, region string
 	iam             *IAM
-	http            *http.Server
-	url             string
+	api             *plane.API
 	beside          []Service
-	loop            sync.WaitGroup
-	once            sync.Once
 
 	mu        sync.Mutex // never held while the data plane is called
 	quirks    Quirks
@@ -83,45 +78,22 @@ func Start(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.Server = front
-	if err := s.listen(); err != nil {
+	if s.api, err = plane.Serve(front, s.serve); err != nil {
 		front.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// listen opens the control plane at the data plane's address, on another port.
-func (s *Server) listen() error {
-	host, _, err := net.SplitHostPort(s.Host())
-	if err != nil {
-		return err
-	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return err
-	}
-	s.url = "http://" + l.Addr().String()
-	s.http = &http.Server{Handler: http.HandlerFunc(s.serve)}
-	s.loop.Go(func() {
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			panic(fmt.Sprintf("ecrtest: the control plane ended: %v", err))
-		}
-	})
-	return nil
-}
-
 // Close ends all listeners and connections. It may be called twice.
 func (s *Server) Close() {
-	s.once.Do(func() {
-		_ = s.http.Close()
-		s.loop.Wait()
-		s.Server.Close()
-	})
+	s.api.Close()
+	s.Server.Close()
 }
 
 // Endpoint is the URL of the control plane: ECR's, STS's, and that of Pod
 // Identity at [Server.PodIdentityURL].
-func (s *Server) Endpoint() string { return s.url }
+func (s *Server) Endpoint() string { return s.api.URL() }
 
 // ControlPlane serves what Endpoint does, for clients without a socket.
 func (s *Server) ControlPlane() http.Handler { return http.HandlerFunc(s.serve) }

@@ -22,7 +22,7 @@ const Issuer = "https://accounts.google.com"
 const issuerPath = "/issuer"
 
 // IssuerURL is where the issuer's discovery document is.
-func (s *Server) IssuerURL() string { return s.url + issuerPath }
+func (s *Server) IssuerURL() string { return s.api.URL() + issuerPath }
 
 func (s *Server) now() time.Time { return time.Now().Add(s.config().ClockOffset) }
 

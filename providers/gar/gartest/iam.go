@@ -206,10 +206,10 @@ func (s *Server) UserFile(email string) []byte {
 // in a file; impersonate is the account whose tokens are wanted, "" for the
 // workload's own.
 func (s *Server) FederationFile(audience, subjectTokenFile, impersonate string) []byte {
-	f := map[string]any{"type": "external_account", "audience": audience, "token_url": s.url + "/v1/token",
+	f := map[string]any{"type": "external_account", "audience": audience, "token_url": s.api.URL() + "/v1/token",
 		"subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "credential_source": map[string]any{"file": subjectTokenFile}}
 	if impersonate != "" {
-		f["service_account_impersonation_url"] = s.url + "/v1/projects/-/serviceAccounts/" + impersonate + ":generateAccessToken"
+		f["service_account_impersonation_url"] = s.api.URL() + "/v1/projects/-/serviceAccounts/" + impersonate + ":generateAccessToken"
 	}
 	return marshal(f)
 }

@@ -2,18 +2,15 @@ package gartest
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"maps"
-	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/plane"
 )
 
 // Options is how a server is started. The zero value is europe-west1, with an IAM
@@ -40,10 +37,7 @@ type Server struct {
 
 	location, gcr string
 	iam           *IAM
-	http          *http.Server
-	url           string
-	loop          sync.WaitGroup
-	once          sync.Once
+	api           *plane.API
 
 	mu       sync.Mutex // never held while the data plane is called
 	quirks   Quirks
@@ -88,7 +82,7 @@ func Start(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.Server = front
-	if err := s.listen(); err != nil {
+	if s.api, err = plane.Serve(front, s.serve); err != nil {
 		front.Close()
 		return nil, err
 	}
@@ -98,44 +92,21 @@ func Start(o Options) (*Server, error) {
 // gcrLocations are where the gcr.io hosts keep their repositories.
 var gcrLocations = map[string]string{"gcr.io": "us", "us.gcr.io": "us", "eu.gcr.io": "europe", "asia.gcr.io": "asia"}
 
-// listen opens the API at the data plane's address, on another port.
-func (s *Server) listen() error {
-	host, _, err := net.SplitHostPort(s.Host())
-	if err != nil {
-		return err
-	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return err
-	}
-	s.url = "http://" + l.Addr().String()
-	s.http = &http.Server{Handler: http.HandlerFunc(s.serve)}
-	s.loop.Go(func() {
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			panic(fmt.Sprintf("gartest: the API ended: %v", err))
-		}
-	})
-	return nil
-}
-
 // Close ends all listeners and connections. It may be called twice.
 func (s *Server) Close() {
-	s.once.Do(func() {
-		_ = s.http.Close()
-		s.loop.Wait()
-		s.Server.Close()
-	})
+	s.api.Close()
+	s.Server.Close()
 }
 
 // Endpoint is the URL of the Admin API, of IAM credentials, and of the Security
 // Token Service.
-func (s *Server) Endpoint() string { return s.url }
+func (s *Server) Endpoint() string { return s.api.URL() }
 
 // MetadataHost is the instance's metadata service, for GCE_METADATA_HOST.
-func (s *Server) MetadataHost() string { return strings.TrimPrefix(s.url, "http://") }
+func (s *Server) MetadataHost() string { return s.api.Host() }
 
 // TokenURI is where service accounts and users get tokens.
-func (s *Server) TokenURI() string { return s.url + "/token" }
+func (s *Server) TokenURI() string { return s.api.URL() + "/token" }
 
 // Location is the location's name.
 func (s *Server) Location() string { return s.location }

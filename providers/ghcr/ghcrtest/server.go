@@ -1,17 +1,14 @@
 package ghcrtest
 
 import (
-	"errors"
-	"fmt"
 	"maps"
-	"net"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/plane"
 )
 
 // Options is how a server is started. The zero value is plain HTTP.
@@ -52,10 +49,7 @@ func Wire() registrytest.Quirks {
 type Server struct {
 	*registrytest.Server // ghcr.io, whose content can be loaded and looked at
 
-	api  string // host:port
-	http *http.Server
-	loop sync.WaitGroup
-	once sync.Once
+	api *plane.API
 
 	mu     sync.Mutex // never held while the front is called
 	quirks Quirks
@@ -91,45 +85,22 @@ func Start(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.Server = front
-	if err := s.listen(); err != nil {
+	if s.api, err = plane.Serve(front, s.serveAPI); err != nil {
 		front.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// listen opens the API at the registry's address, on another port.
-func (s *Server) listen() error {
-	host, _, err := net.SplitHostPort(s.Host())
-	if err != nil {
-		return err
-	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return err
-	}
-	s.api = l.Addr().String()
-	s.http = &http.Server{Handler: http.HandlerFunc(s.serveAPI)}
-	s.loop.Go(func() {
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			panic(fmt.Sprintf("ghcrtest: the API ended: %v", err))
-		}
-	})
-	return nil
-}
-
 // Close ends all listeners and connections. It may be called twice.
 func (s *Server) Close() {
-	s.once.Do(func() {
-		_ = s.http.Close()
-		s.loop.Wait()
-		s.Server.Close()
-	})
+	s.api.Close()
+	s.Server.Close()
 }
 
 // API is the host:port of the packages API. As a GitHub of one's own it has it below
 // /api/v3.
-func (s *Server) API() string { return s.api }
+func (s *Server) API() string { return s.api.Host() }
 
 // Configure changes the quirks for requests that arrive from now on.
 func (s *Server) Configure(change func(*Quirks)) {

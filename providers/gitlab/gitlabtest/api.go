@@ -128,7 +128,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, all []repository) 
 	last := max(1, (len(all)+size-1)/size)
 	from := min((at-1)*size, len(all))
 	link := func(page int, rel string) string {
-		return fmt.Sprintf(`<%s%s?page=%d&per_page=%d>; rel=%q`, s.url, r.URL.EscapedPath(), page, size, rel)
+		return fmt.Sprintf(`<%s%s?page=%d&per_page=%d>; rel=%q`, s.api.URL(), r.URL.EscapedPath(), page, size, rel)
 	}
 	links := []string{link(1, "first"), link(last, "last")}
 	if at < last {

@@ -1,19 +1,16 @@
 package gitlabtest
 
 import (
-	"errors"
-	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/plane"
 )
 
 // Options is how a server is started. The zero value is plain HTTP.
@@ -27,11 +24,8 @@ type Options struct {
 type Server struct {
 	*registrytest.Server // the registry, whose content can be loaded and looked at
 
-	http  *http.Server
-	url   string
+	api   *plane.API
 	jwt   *httputil.ReverseProxy // to the front's token service
-	loop  sync.WaitGroup
-	once  sync.Once
 	began time.Time
 
 	mu       sync.Mutex // never held while the data plane is called
@@ -72,7 +66,7 @@ func Start(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.Server = front
-	if err := s.listen(); err != nil {
+	if err := s.open(); err != nil {
 		front.Close()
 		return nil, err
 	}
@@ -80,45 +74,30 @@ func Start(o Options) (*Server, error) {
 	return s, nil
 }
 
-// listen opens GitLab itself at the registry's address, on another port.
-func (s *Server) listen() error {
+// open opens GitLab itself, where the registry sends clients for their tokens.
+func (s *Server) open() error {
 	service, err := url.Parse(s.TokenURL())
-	if err != nil {
-		return err
-	}
-	host, _, err := net.SplitHostPort(s.Host())
-	if err != nil {
-		return err
-	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return err
 	}
 	s.jwt = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.URL.Path = service.Scheme, service.Host, service.Path
 	}}
-	s.url = "http://" + l.Addr().String()
-	s.http = &http.Server{Handler: http.HandlerFunc(s.serve)}
-	s.Set(func(q *registrytest.Quirks) { q.Realm = s.url + tokenPath })
-	s.loop.Go(func() {
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			panic(fmt.Sprintf("gitlabtest: GitLab ended: %v", err))
-		}
-	})
+	if s.api, err = plane.Serve(s.Server, s.serve); err != nil {
+		return err
+	}
+	s.Set(func(q *registrytest.Quirks) { q.Realm = s.api.URL() + tokenPath })
 	return nil
 }
 
 // Close ends all listeners and connections. It may be called twice.
 func (s *Server) Close() {
-	s.once.Do(func() {
-		_ = s.http.Close()
-		s.loop.Wait()
-		s.Server.Close()
-	})
+	s.api.Close()
+	s.Server.Close()
 }
 
 // GitLab is GitLab's own host:port: that of the REST API and of the token service.
-func (s *Server) GitLab() string { return strings.TrimPrefix(s.url, "http://") }
+func (s *Server) GitLab() string { return s.api.Host() }
 
 // Configure changes the quirks for requests that arrive from now on.
 func (s *Server) Configure(change func(*Quirks)) {

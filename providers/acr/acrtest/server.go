@@ -2,13 +2,13 @@ package acrtest
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/plane"
 )
 
 // Options is how a server is started. The zero value is plain HTTP, with an Entra
@@ -33,6 +33,7 @@ type Server struct {
 	ownEntra bool
 	tenant   string
 	once     sync.Once
+	calls    plane.Calls[Fault]
 
 	mu      sync.Mutex // never held while the data plane is called
 	quirks  Quirks
@@ -41,8 +42,6 @@ type Server struct {
 	access  map[string]session
 	windows map[string]*window
 	repos   map[string]*attributes
-	calls   map[string]int64
-	planned []plannedFault
 	geo     geo
 
 	manager manager
@@ -63,7 +62,7 @@ func New(t testing.TB, o Options) *Server {
 func Start(o Options) (*Server, error) {
 	s := &Server{entra: o.Entra, tenant: o.Tenant, quirks: Defaults(), roles: map[string][]assignment{},
 		refresh: map[string]session{}, access: map[string]session{}, windows: map[string]*window{},
-		repos: map[string]*attributes{}, calls: map[string]int64{}, geo: newGeo()}
+		repos: map[string]*attributes{}, geo: newGeo()}
 	if s.entra == nil {
 		s.entra, s.ownEntra = StartEntra(), true
 	}
@@ -121,18 +120,10 @@ func (s *Server) config() Quirks {
 // Calls counts the requests that registries of other kinds do not have, whatever
 // the answer: "exchange", "token", "catalog", "tags", "manifests", "repository",
 // "attributes", "delete".
-func (s *Server) Calls() map[string]int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.calls)
-}
+func (s *Server) Calls() map[string]int64 { return s.calls.Counts() }
 
 // ResetCalls begins those counts anew.
-func (s *Server) ResetCalls() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.calls)
-}
+func (s *Server) ResetCalls() { s.calls.Reset() }
 
 // A Fault is one way in which a call fails.
 type Fault struct {
@@ -141,35 +132,20 @@ type Fault struct {
 	RetryAfter    string
 }
 
-type plannedFault struct {
-	op    string
-	left  int
-	fault Fault
-}
-
 // Fail makes the next n calls of an operation fail.
-func (s *Server) Fail(n int, op string, f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.planned = append(s.planned, plannedFault{op, n, f})
-}
+func (s *Server) Fail(n int, op string, f Fault) { s.calls.Fail(n, op, f) }
 
 // called counts a call, and returns the fault that it is to have.
 func (s *Server) called(op string) *registrytest.Refusal {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls[op]++
-	for i := range s.planned {
-		if p := &s.planned[i]; p.op == op && p.left > 0 {
-			p.left--
-			f := refuse(p.fault.Status, p.fault.Code, p.fault.Message, nil)
-			if p.fault.RetryAfter != "" {
-				f.Header = http.Header{"Retry-After": {p.fault.RetryAfter}}
-			}
-			return f
-		}
+	planned := s.calls.Called(op)
+	if planned == nil {
+		return nil
 	}
-	return nil
+	f := refuse(planned.Status, planned.Code, planned.Message, nil)
+	if planned.RetryAfter != "" {
+		f.Header = http.Header{"Retry-After": {planned.RetryAfter}}
+	}
+	return f
 }
 
 // ExpireTokens ends the registry's tokens, as if their time were over: access

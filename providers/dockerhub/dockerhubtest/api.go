@@ -21,25 +21,19 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/v2/auth/token" && r.Method == http.MethodPost:
 		s.login(w, r)
 	case len(parts) == 4 && parts[1] == "namespaces" && parts[3] == "repositories":
-		s.called("repositories")
+		s.calls.Count("repositories")
 		s.repositories(w, r, parts[2])
 	case len(parts) == 6 && parts[1] == "namespaces" && parts[5] == "tags":
-		s.called("tags")
+		s.calls.Count("tags")
 		s.tags(w, r, parts[2]+"/"+parts[4])
 	default:
 		fail(w, http.StatusNotFound, "object not found")
 	}
 }
 
-func (s *Server) called(op string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls[op]++
-}
-
 // login gives a token of ten minutes for an account's name and access token.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
-	s.called("login")
+	s.calls.Count("login")
 	var in struct{ Identifier, Secret string }
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&in)
 	s.mu.Lock()

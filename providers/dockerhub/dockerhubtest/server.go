@@ -56,14 +56,14 @@ func Wire() registrytest.Quirks {
 type Server struct {
 	*registrytest.Server // the registry, whose content can be loaded and looked at
 
-	api *plane.API
+	api   *plane.API
+	calls plane.Calls[struct{}]
 
 	mu       sync.Mutex // never held while the front is called
 	quirks   Quirks
 	accounts map[string]account
 	tokens   map[string]login // of the API, by their text
 	pulls    map[string]*window
-	calls    map[string]int64
 	n        int // of logins
 }
 
@@ -93,7 +93,7 @@ func New(t testing.TB, o Options) *Server {
 
 // Start starts a server. The caller closes it.
 func Start(o Options) (*Server, error) {
-	s := &Server{quirks: Defaults(), accounts: map[string]account{}, tokens: map[string]login{}, pulls: map[string]*window{}, calls: map[string]int64{}}
+	s := &Server{quirks: Defaults(), accounts: map[string]account{}, tokens: map[string]login{}, pulls: map[string]*window{}}
 	if o.Quirks != nil {
 		o.Quirks(&s.quirks)
 	}
@@ -137,11 +137,7 @@ func (s *Server) config() Quirks {
 }
 
 // Calls counts the API's requests, whatever the answer: "login", "repositories", "tags".
-func (s *Server) Calls() map[string]int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.calls)
-}
+func (s *Server) Calls() map[string]int64 { return s.calls.Counts() }
 
 // Account lets somebody in, who may pull and push in a namespace, or only pull.
 // The password is an access token; it is returned.

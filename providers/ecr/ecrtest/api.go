@@ -88,9 +88,8 @@ var operations = map[string]func(*call) (any, *fail){
 }
 
 func (s *Server) serveECR(w http.ResponseWriter, r *http.Request, op string, body []byte) {
-	s.called(op)
-	if f, ok := s.fault(op); ok {
-		sendFail(w, &fail{f.Status, f.Code, f.Message}, f)
+	if f := s.calls.Called(op); f != nil {
+		sendFail(w, &fail{f.Status, f.Code, f.Message}, *f)
 		return
 	}
 	answer, f := s.operate(r, op, body)

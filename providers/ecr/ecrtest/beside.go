@@ -69,10 +69,8 @@ func (s *Server) serveBeside(w http.ResponseWriter, r *http.Request, body []byte
 }
 
 func (s *Server) operateBeside(w http.ResponseWriter, r *http.Request, svc Service, op string, body []byte) {
-	s.called(op)
-	form, planned := s.fault(op)
-	if planned {
-		sendFail(w, &fail{form.Status, form.Code, form.Message}, form)
+	if f := s.calls.Called(op); f != nil {
+		sendFail(w, &fail{f.Status, f.Code, f.Message}, *f)
 		return
 	}
 	who, f := s.caller(r, body, svc.Name)

@@ -14,8 +14,7 @@ func (s *Server) PodIdentityURL() string { return s.api.URL() + podIdentityPath 
 // servePodIdentity gives a pod the keys of its role: EKS Pod Identity's agent,
 // which is asked with the token of AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE.
 func (s *Server) servePodIdentity(w http.ResponseWriter, r *http.Request) {
-	s.called("PodIdentity")
-	if f, ok := s.fault("PodIdentity"); ok {
+	if f := s.calls.Called("PodIdentity"); f != nil {
 		http.Error(w, f.Message, max(f.Status, 400))
 		return
 	}

@@ -35,6 +35,7 @@ type Server struct {
 	iam             *IAM
 	api             *plane.API
 	beside          []Service
+	calls           plane.Calls[Fault]
 
 	mu        sync.Mutex // never held while the data plane is called
 	quirks    Quirks
@@ -42,8 +43,6 @@ type Server struct {
 	repos     map[string]*repository
 	templates map[string]template
 	settings  map[string]string // of the account
-	calls     map[string]int64
-	planned   []plannedFault
 }
 
 // New starts a server that ends with the test.
@@ -61,7 +60,7 @@ func New(t testing.TB, o Options) *Server {
 func Start(o Options) (*Server, error) {
 	s := &Server{account: cmp.Or(o.Account, "123456789012"), region: cmp.Or(o.Region, "eu-west-1"), iam: o.IAM,
 		quirks: Defaults(), buckets: map[string]*bucket{}, repos: map[string]*repository{}, templates: map[string]template{},
-		settings: map[string]string{blobMounting: "DISABLED"}, calls: map[string]int64{}}
+		settings: map[string]string{blobMounting: "DISABLED"}}
 	if s.iam == nil {
 		s.iam = NewIAM()
 	}
@@ -128,24 +127,10 @@ func (s *Server) now() time.Time { return time.Now().Add(s.config().ClockOffset)
 // Calls counts the calls to the control plane by operation, whatever the answer:
 // "DescribeImages", "GetAuthorizationToken", "AssumeRole" and so on;
 // "PodIdentity" is the credential endpoint.
-func (s *Server) Calls() map[string]int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.calls)
-}
+func (s *Server) Calls() map[string]int64 { return s.calls.Counts() }
 
 // ResetCalls begins those counts anew.
-func (s *Server) ResetCalls() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.calls)
-}
-
-func (s *Server) called(op string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls[op]++
-}
+func (s *Server) ResetCalls() { s.calls.Reset() }
 
 // A Fault is one way in which a call to the control plane fails.
 type Fault struct {
@@ -156,28 +141,5 @@ type Fault struct {
 	Prefix  bool // the code has a namespace
 }
 
-type plannedFault struct {
-	op    string
-	left  int
-	fault Fault
-}
-
 // Fail makes the next n calls of an operation fail.
-func (s *Server) Fail(n int, op string, f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.planned = append(s.planned, plannedFault{op, n, f})
-}
-
-// fault returns the fault that a call is to have.
-func (s *Server) fault(op string) (Fault, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := range s.planned {
-		if p := &s.planned[i]; p.op == op && p.left > 0 {
-			p.left--
-			return p.fault, true
-		}
-	}
-	return Fault{}, false
-}
+func (s *Server) Fail(n int, op string, f Fault) { s.calls.Fail(n, op, f) }

@@ -23,8 +23,7 @@ func (s *Server) serveSTS(w http.ResponseWriter, r *http.Request, body []byte) {
 		return
 	}
 	op := form.Get("Action")
-	s.called(op)
-	if f, ok := s.fault(op); ok {
+	if f := s.calls.Called(op); f != nil {
 		sendXMLFail(w, &fail{f.Status, f.Code, f.Message})
 		return
 	}

@@ -79,7 +79,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	s.called(m.name)
+	s.calls.Count(m.name)
 	answer, f := s.answer(c, m)
 	if f != nil {
 		f.send(w)
@@ -131,7 +131,7 @@ var unauthenticated = &Fault{Code: 401, Status: "UNAUTHENTICATED", Reason: "ACCE
 
 func (s *Server) answer(c *call, m method) (any, *Fault) {
 	project, _, _ := strings.Cut(c.key, "/")
-	if f := s.fault(m.name); f != nil {
+	if f := s.calls.Fault(m.name); f != nil {
 		return nil, f
 	}
 	if c.who = s.iam.bearer(bearerOf(c.r)); c.who == "" {

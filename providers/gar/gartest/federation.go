@@ -250,7 +250,7 @@ func (i *IAM) Number(email string) string {
 
 // serveIDToken is IAM credentials' generateIdToken.
 func (s *Server) serveIDToken(w http.ResponseWriter, r *http.Request, email string) {
-	s.called("GenerateIDToken")
+	s.calls.Count("GenerateIDToken")
 	by := s.iam.bearer(bearerOf(r))
 	if by == "" {
 		unauthenticated.send(w)

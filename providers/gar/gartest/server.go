@@ -2,7 +2,6 @@ package gartest
 
 import (
 	"cmp"
-	"maps"
 	"net/http"
 	"sync"
 	"testing"
@@ -38,6 +37,7 @@ type Server struct {
 	location, gcr string
 	iam           *IAM
 	api           *plane.API
+	calls         plane.Calls[Fault]
 
 	mu       sync.Mutex // never held while the data plane is called
 	quirks   Quirks
@@ -45,9 +45,7 @@ type Server struct {
 	repos    map[string]*repository // by project/repository
 	making   map[string]*operation
 	links    map[string]link // addresses of uploads and downloads
-	calls    map[string]int64
-	planned  []plannedFault
-	attached string // the instance's account, "" for none
+	attached string          // the instance's account, "" for none
 }
 
 // New starts a server that ends with the test.
@@ -65,7 +63,7 @@ func New(t testing.TB, o Options) *Server {
 func Start(o Options) (*Server, error) {
 	s := &Server{location: cmp.Or(o.Location, gcrLocations[o.GCR], "europe-west1"), gcr: o.GCR, iam: o.IAM,
 		quirks: Defaults(), buckets: map[string]*bucket{}, repos: map[string]*repository{}, making: map[string]*operation{},
-		links: map[string]link{}, calls: map[string]int64{}}
+		links: map[string]link{}}
 	if s.iam == nil {
 		s.iam = NewIAM()
 	}
@@ -149,24 +147,10 @@ func (s *Server) Load(repo string, m *content.Manifest, tags ...string) error {
 // "Exchange" those of the Security Token Service, "GenerateAccessToken" those of IAM
 // credentials, "GenerateIDToken" its ID tokens,
 // "Metadata" tokens of the instance and "Identity" its ID tokens.
-func (s *Server) Calls() map[string]int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.calls)
-}
+func (s *Server) Calls() map[string]int64 { return s.calls.Counts() }
 
 // ResetCalls begins those counts anew.
-func (s *Server) ResetCalls() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.calls)
-}
-
-func (s *Server) called(method string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls[method]++
-}
+func (s *Server) ResetCalls() { s.calls.Reset() }
 
 // A Fault is one way in which a call to the API fails.
 type Fault struct {
@@ -180,31 +164,8 @@ type Fault struct {
 	RetryAfter string
 }
 
-type plannedFault struct {
-	method string
-	left   int
-	fault  Fault
-}
-
 // Fail makes the next n calls of a method fail.
-func (s *Server) Fail(n int, method string, f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.planned = append(s.planned, plannedFault{method, n, f})
-}
-
-// fault returns the fault that a call is to have.
-func (s *Server) fault(method string) *Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := range s.planned {
-		if p := &s.planned[i]; p.method == method && p.left > 0 {
-			p.left--
-			return &p.fault
-		}
-	}
-	return nil
-}
+func (s *Server) Fail(n int, method string, f Fault) { s.calls.Fail(n, method, f) }
 
 // A bucket holds at most a minute's worth of requests.
 type bucket struct {

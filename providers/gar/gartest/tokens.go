@@ -26,8 +26,7 @@ func oauthError(w http.ResponseWriter, code, description string) {
 // serveToken exchanges a service account's assertion (RFC 7523) or a user's refresh
 // token.
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
-	s.called("Token")
-	if f := s.fault("Token"); f != nil {
+	if f := s.calls.Called("Token"); f != nil {
 		f.send(w)
 		return
 	}
@@ -87,8 +86,7 @@ func decode(part string, into any) bool {
 
 // serveExchange is the Security Token Service (RFC 8693).
 func (s *Server) serveExchange(w http.ResponseWriter, r *http.Request) {
-	s.called("Exchange")
-	if f := s.fault("Exchange"); f != nil {
+	if f := s.calls.Called("Exchange"); f != nil {
 		f.send(w)
 		return
 	}
@@ -122,7 +120,7 @@ func (s *Server) serveExchange(w http.ResponseWriter, r *http.Request) {
 // serveImpersonation is IAM credentials' generateAccessToken: the caller has to be
 // trusted by the first of the chain, and each of it by the next.
 func (s *Server) serveImpersonation(w http.ResponseWriter, r *http.Request, email string) {
-	s.called("GenerateAccessToken")
+	s.calls.Count("GenerateAccessToken")
 	by := s.iam.bearer(bearerOf(r))
 	if by == "" {
 		unauthenticated.send(w)
@@ -166,7 +164,7 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	email := s.attached
 	s.mu.Unlock()
 	what, ok := strings.CutPrefix(r.URL.Path, "/computeMetadata/v1/instance/service-accounts/default/")
-	if f := s.fault("Metadata"); f != nil {
+	if f := s.calls.Fault("Metadata"); f != nil {
 		http.Error(w, f.Message, f.Code)
 		return
 	}
@@ -178,10 +176,10 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	case what == "email":
 		_, _ = w.Write([]byte(email))
 	case what == "identity":
-		s.called("Identity")
+		s.calls.Count("Identity")
 		_, _ = w.Write([]byte(s.iam.idToken(email, r.URL.Query().Get("audience"), s.now())))
 	case what == "token":
-		s.called("Metadata")
+		s.calls.Count("Metadata")
 		t, seconds, _ := s.issue(email)
 		sendJSON(w, http.StatusOK, map[string]any{"access_token": t, "expires_in": seconds, "token_type": "Bearer"})
 	default:

@@ -21,9 +21,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	if name != "" {
 		op = "versions"
 	}
-	s.mu.Lock()
-	s.calls[op]++
-	s.mu.Unlock()
+	s.calls.Count(op)
 	t, good := s.whose(w, r)
 	switch {
 	case !good:

@@ -49,14 +49,14 @@ func Wire() registrytest.Quirks {
 type Server struct {
 	*registrytest.Server // ghcr.io, whose content can be loaded and looked at
 
-	api *plane.API
+	api   *plane.API
+	calls plane.Calls[struct{}]
 
 	mu     sync.Mutex // never held while the front is called
 	quirks Quirks
 	tokens map[string]Token  // by their text
 	owners map[string]string // "orgs" or "users"
-	calls  map[string]int64
-	spent  map[string]int // requests to the API, by user
+	spent  map[string]int    // requests to the API, by user
 }
 
 // New starts a server that ends with the test.
@@ -72,7 +72,7 @@ func New(t testing.TB, o Options) *Server {
 
 // Start starts a server. The caller closes it.
 func Start(o Options) (*Server, error) {
-	s := &Server{quirks: Defaults(), tokens: map[string]Token{}, owners: map[string]string{}, calls: map[string]int64{}, spent: map[string]int{}}
+	s := &Server{quirks: Defaults(), tokens: map[string]Token{}, owners: map[string]string{}, spent: map[string]int{}}
 	if o.Quirks != nil {
 		o.Quirks(&s.quirks)
 	}
@@ -116,11 +116,7 @@ func (s *Server) config() Quirks {
 }
 
 // Calls counts the API's requests, whatever the answer: "packages", "versions".
-func (s *Server) Calls() map[string]int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.calls)
-}
+func (s *Server) Calls() map[string]int64 { return s.calls.Counts() }
 
 // Organization says that an owner is one; others are users.
 func (s *Server) Organization(owner string) {

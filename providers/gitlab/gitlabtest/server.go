@@ -1,7 +1,6 @@
 package gitlabtest
 
 import (
-	"maps"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -27,6 +26,7 @@ type Server struct {
 	api   *plane.API
 	jwt   *httputil.ReverseProxy // to the front's token service
 	began time.Time
+	calls plane.Calls[Fault]
 
 	mu       sync.Mutex // never held while the data plane is called
 	quirks   Quirks
@@ -34,8 +34,6 @@ type Server struct {
 	public   map[string]bool
 	tokens   map[string]token // by their text
 	tagged   map[string]stamps
-	calls    map[string]int64
-	planned  []plannedFault
 }
 
 // New starts a server that ends with the test.
@@ -52,7 +50,7 @@ func New(t testing.TB, o Options) *Server {
 // Start starts a server. The caller closes it.
 func Start(o Options) (*Server, error) {
 	s := &Server{quirks: Defaults(), began: time.Now(), public: map[string]bool{}, tokens: map[string]token{},
-		tagged: map[string]stamps{}, calls: map[string]int64{}}
+		tagged: map[string]stamps{}}
 	if o.Quirks != nil {
 		o.Quirks(&s.quirks)
 	}
@@ -115,18 +113,10 @@ func (s *Server) config() Quirks {
 
 // Calls counts the requests that other registries do not have, whatever the answer:
 // "token", "group", "project" at GitLab, "tags" and "check" of the registry's own API.
-func (s *Server) Calls() map[string]int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.calls)
-}
+func (s *Server) Calls() map[string]int64 { return s.calls.Counts() }
 
 // ResetCalls begins those counts anew.
-func (s *Server) ResetCalls() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.calls)
-}
+func (s *Server) ResetCalls() { s.calls.Reset() }
 
 // A Fault is one way in which a call fails.
 type Fault struct {
@@ -135,36 +125,21 @@ type Fault struct {
 	RetryAfter string
 }
 
-type plannedFault struct {
-	op    string
-	left  int
-	fault Fault
-}
-
 // Fail makes the next n calls of a kind fail.
-func (s *Server) Fail(n int, op string, f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.planned = append(s.planned, plannedFault{op, n, f})
-}
+func (s *Server) Fail(n int, op string, f Fault) { s.calls.Fail(n, op, f) }
 
 // called counts a call, answers it with its fault, if it is to have one, and
 // reports whether it did.
 func (s *Server) called(w http.ResponseWriter, op string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls[op]++
-	for i := range s.planned {
-		if p := &s.planned[i]; p.op == op && p.left > 0 {
-			p.left--
-			if p.fault.RetryAfter != "" {
-				w.Header().Set("Retry-After", p.fault.RetryAfter)
-			}
-			send(w, p.fault.Status, p.fault.JSON)
-			return true
-		}
+	f := s.calls.Called(op)
+	if f == nil {
+		return false
 	}
-	return false
+	if f.RetryAfter != "" {
+		w.Header().Set("Retry-After", f.RetryAfter)
+	}
+	send(w, f.Status, f.JSON)
+	return true
 }
 
 func send(w http.ResponseWriter, status int, text string) {

@@ -60,7 +60,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, path []string)
 }
 
 func (s *Server) systemInfo(w http.ResponseWriter, user string) *registrytest.Refusal {
-	if f := s.called("system info"); f != nil {
+	if f := s.calls.Called("system info"); f != nil {
 		return f
 	}
 	info := map[string]any{"auth_mode": "db_auth"}
@@ -79,7 +79,7 @@ func forbidden(user string) *registrytest.Refusal {
 }
 
 func (s *Server) findProject(w http.ResponseWriter, r *http.Request, user string) *registrytest.Refusal {
-	if f := s.called("find project"); f != nil {
+	if f := s.calls.Called("find project"); f != nil {
 		return f
 	}
 	name := r.URL.Query().Get("project_name")
@@ -95,7 +95,7 @@ func (s *Server) findProject(w http.ResponseWriter, r *http.Request, user string
 }
 
 func (s *Server) readProject(w http.ResponseWriter, r *http.Request, user, name string) *registrytest.Refusal {
-	if f := s.called("project"); f != nil {
+	if f := s.calls.Called("project"); f != nil {
 		return f
 	}
 	p, there := s.project(name)
@@ -117,7 +117,7 @@ func (s *Server) readProject(w http.ResponseWriter, r *http.Request, user, name 
 }
 
 func (s *Server) makeProject(w http.ResponseWriter, r *http.Request, user string) *registrytest.Refusal {
-	if f := s.called("make project"); f != nil {
+	if f := s.calls.Called("make project"); f != nil {
 		return f
 	}
 	var in struct {
@@ -149,7 +149,7 @@ func (s *Server) makeProject(w http.ResponseWriter, r *http.Request, user string
 }
 
 func (s *Server) listRepositories(w http.ResponseWriter, r *http.Request, user, project string) *registrytest.Refusal {
-	if f := s.called("repositories"); f != nil {
+	if f := s.calls.Called("repositories"); f != nil {
 		return f
 	}
 	if _, there := s.project(project); project != "" && (!there || !s.allowed(user, project, ListRepos)) {
@@ -165,7 +165,7 @@ func (s *Server) listRepositories(w http.ResponseWriter, r *http.Request, user, 
 }
 
 func (s *Server) listArtifacts(w http.ResponseWriter, r *http.Request, user, project, escaped string) *registrytest.Refusal {
-	if f := s.called("artifacts"); f != nil {
+	if f := s.calls.Called("artifacts"); f != nil {
 		return f
 	}
 	once, err := url.PathUnescape(escaped)

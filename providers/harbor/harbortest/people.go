@@ -80,7 +80,7 @@ func (s *Server) basic(r *http.Request) (name string, ok bool) {
 
 // serveToken gives a token for what of the scopes the account may do.
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) *registrytest.Refusal {
-	if f := s.called("token"); f != nil {
+	if f := s.calls.Called("token"); f != nil {
 		return f
 	}
 	user, ok := s.basic(r)

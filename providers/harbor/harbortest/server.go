@@ -11,6 +11,7 @@ import (
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/plane"
 )
 
 // Options is how a server is started. The zero value is plain HTTP.
@@ -70,6 +71,7 @@ type Server struct {
 	*registrytest.Server // the data plane, whose content can be loaded and looked at
 
 	issuer registrytest.Issuer
+	calls  plane.Calls[registrytest.Refusal]
 
 	mu          sync.Mutex // never held while the data plane is called
 	quirks      Quirks
@@ -77,15 +79,13 @@ type Server struct {
 	accounts    map[string]*account
 	tagged      map[string]time.Time // by repository:tag
 	accessories map[string][]accessory
-	calls       map[string]int64
-	planned     map[string][]registrytest.Refusal
 }
 
 // New starts a server that ends with the test.
 func New(t testing.TB, o Options) *Server {
 	t.Helper()
 	s := &Server{quirks: Defaults(), projects: map[string]Project{}, accounts: map[string]*account{}, tagged: map[string]time.Time{},
-		accessories: map[string][]accessory{}, calls: map[string]int64{}, planned: map[string][]registrytest.Refusal{}}
+		accessories: map[string][]accessory{}}
 	if o.Quirks != nil {
 		o.Quirks(&s.quirks)
 	}
@@ -160,32 +160,10 @@ func (s *Server) SetTagged(repo, tag string, at time.Time) {
 // Calls counts the requests that registries of other kinds do not have, whatever
 // the answer: "token", "artifacts", "repositories", "project", "find project",
 // "make project", "system info".
-func (s *Server) Calls() map[string]int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.calls)
-}
+func (s *Server) Calls() map[string]int64 { return s.calls.Counts() }
 
 // Fail makes the next n calls of an operation fail.
-func (s *Server) Fail(n int, op string, f registrytest.Refusal) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for range n {
-		s.planned[op] = append(s.planned[op], f)
-	}
-}
-
-// called counts a call, and returns the refusal that it is to have.
-func (s *Server) called(op string) *registrytest.Refusal {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls[op]++
-	if list := s.planned[op]; len(list) > 0 {
-		s.planned[op] = list[1:]
-		return &list[0]
-	}
-	return nil
-}
+func (s *Server) Fail(n int, op string, f registrytest.Refusal) { s.calls.Fail(n, op, f) }
 
 // An accessory is a manifest that refers to another, as Harbor keeps it.
 type accessory struct {

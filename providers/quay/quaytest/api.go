@@ -77,7 +77,7 @@ func (s *Server) sees(w http.ResponseWriter, r *http.Request, repo string) bool 
 }
 
 func (s *Server) listRepositories(w http.ResponseWriter, r *http.Request) *registrytest.Refusal {
-	if f := s.called("repositories"); f != nil {
+	if f := s.calls.Called("repositories"); f != nil {
 		return f
 	}
 	a, _, ok := s.asker(r)
@@ -114,7 +114,7 @@ func (s *Server) listRepositories(w http.ResponseWriter, r *http.Request) *regis
 }
 
 func (s *Server) listTags(w http.ResponseWriter, r *http.Request, repo string) *registrytest.Refusal {
-	if f := s.called("tags"); f != nil {
+	if f := s.calls.Called("tags"); f != nil {
 		return f
 	}
 	if !s.sees(w, r, repo) {

@@ -70,7 +70,7 @@ var scope = regexp.MustCompile(`^repository:((?:[.a-zA-Z0-9_-]+/)*[.a-zA-Z0-9_-]
 // serveToken gives a token for what the account may do. Whoever asks to push to a
 // repository that is not there makes it, if he may.
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) *registrytest.Refusal {
-	if f := s.called("token"); f != nil {
+	if f := s.calls.Called("token"); f != nil {
 		return f
 	}
 	user, password, given := r.BasicAuth()

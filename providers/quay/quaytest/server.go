@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/plane"
 )
 
 // Options is how a server is started. The zero value is plain HTTP.
@@ -62,6 +63,7 @@ type Server struct {
 	*registrytest.Server // the data plane, whose content can be loaded and looked at
 
 	issuer registrytest.Issuer
+	calls  plane.Calls[registrytest.Refusal]
 
 	mu       sync.Mutex // never held while the data plane is called
 	quirks   Quirks
@@ -72,8 +74,6 @@ type Server struct {
 	tags     map[string]map[string]time.Time // when they were put
 	ends     map[string]map[string]time.Time // when they end, of those that do
 	puts     map[string]time.Time            // manifests, by repository@digest
-	calls    map[string]int64
-	planned  map[string][]registrytest.Refusal
 }
 
 // New starts a server that ends with the test.
@@ -81,7 +81,7 @@ func New(t testing.TB, o Options) *Server {
 	t.Helper()
 	s := &Server{quirks: Defaults(), now: time.Now(), accounts: map[string]*account{}, apps: map[string]string{}, public: map[string]bool{},
 		tags: map[string]map[string]time.Time{}, ends: map[string]map[string]time.Time{}, puts: map[string]time.Time{},
-		calls: map[string]int64{}, planned: map[string][]registrytest.Refusal{}}
+	}
 	if o.Quirks != nil {
 		o.Quirks(&s.quirks)
 	}
@@ -160,32 +160,10 @@ func (s *Server) ExpireTokens() { s.issuer.Expire() }
 
 // Calls counts the requests that registries of other kinds do not have, whatever
 // the answer: "token", "repositories", "tags".
-func (s *Server) Calls() map[string]int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.calls)
-}
+func (s *Server) Calls() map[string]int64 { return s.calls.Counts() }
 
 // Fail makes the next n calls of an operation fail.
-func (s *Server) Fail(n int, op string, f registrytest.Refusal) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for range n {
-		s.planned[op] = append(s.planned[op], f)
-	}
-}
-
-// called counts a call, and returns the refusal that it is to have.
-func (s *Server) called(op string) *registrytest.Refusal {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls[op]++
-	if list := s.planned[op]; len(list) > 0 {
-		s.planned[op] = list[1:]
-		return &list[0]
-	}
-	return nil
-}
+func (s *Server) Fail(n int, op string, f registrytest.Refusal) { s.calls.Fail(n, op, f) }
 
 // stored notes when a manifest and its tag were put.
 func (s *Server) stored(p registrytest.Putting) {

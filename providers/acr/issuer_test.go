@@ -18,6 +18,7 @@ func TestManagedIdentityIssues(t *testing.T) {
 	unset(t)
 	entra := s.Entra()
 	vm := entra.App("vm", func(a *acrtest.App) { a.Managed = true })
+	entra.SetLife(uncached)
 	var told []oci.Request
 	o := Options{Identity: Identity{Credential: managedIdentity}, Endpoints: Endpoints{Authority: entra.URL()}}
 	o.OCI.Base, o.OCI.Observe, o.OCI.Retry.Tries = toEntra(t, entra), func(r oci.Request) { told = append(told, r) }, 1

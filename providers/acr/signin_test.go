@@ -150,10 +150,15 @@ func TestWorkloadIdentity(t *testing.T) {
 	}
 }
 
+// uncached is a life so short that Azure's library does not keep the token for the
+// process: a machine has one identity of its own, tests have many.
+const uncached = 4 * time.Minute
+
 // TestManagedIdentity: the instance's metadata, for one of its identities.
 func TestManagedIdentity(t *testing.T) {
 	s := serve(t, acrtest.Options{})
 	a := s.Entra().App("vm", func(a *acrtest.App) { a.Managed = true })
+	s.Entra().SetLife(uncached)
 	assign(s, a)
 	for name, id := range map[string]Identity{"one": {Credential: managedIdentity, ClientID: a.ClientID}, "the only one": {Credential: managedIdentity},
 		"by default": {}, "client": {ClientID: a.ClientID}} {

@@ -59,6 +59,7 @@ type Engine struct {
 	transfer *transfer.Transfer  // nil if read only
 	room     *semaphore.Weighted // for images
 	book     book
+	outages  outages
 
 	mu      sync.Mutex
 	ledgers map[plan.Place]*ledger                      // of the jobs that run, by target
@@ -77,7 +78,7 @@ func New(o Options) (*Engine, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{opts: o, room: semaphore.NewWeighted(int64(o.Images)), ledgers: map[plan.Place]*ledger{}, past: map[string]map[[2]state.Repo]state.Standing{}}
+	e := &Engine{opts: o, book: book{refreshing: make(chan struct{}, 1)}, room: semaphore.NewWeighted(int64(o.Images)), ledgers: map[plan.Place]*ledger{}, past: map[string]map[[2]state.Repo]state.Standing{}}
 	var keep func(providers.Manifest)
 	if !o.ReadOnly {
 		t := o.Transfer

@@ -75,6 +75,7 @@ func (x *expansion) expect() {
 type expansion struct {
 	e        *Engine
 	only     func(rule, repo string) bool
+	outages  *outages           // nil asks in any case
 	listed   map[string]listing // by registry and prefix
 	links    []survey.Link
 	problems []Problem
@@ -143,6 +144,10 @@ func (x *expansion) catalog(ctx context.Context, registry, prefix string) listin
 		l.err = fmt.Errorf("source: registry %s: %w", registry, err)
 		return l
 	}
+	if err := x.outages.refuse(registry, x.e.opts.Now()); err != nil {
+		l.err = fmt.Errorf("source: %w", err)
+		return l
+	}
 	for repo, err := range reg.Repositories(ctx, prefix) {
 		if err != nil {
 			l.err = fmt.Errorf("source: %w", err)
@@ -150,6 +155,7 @@ func (x *expansion) catalog(ctx context.Context, registry, prefix string) listin
 		}
 		l.repos = append(l.repos, repo)
 	}
+	x.outages.tell(registry, l.err, x.e.opts.Now())
 	slices.Sort(l.repos)
 	l.repos = slices.Compact(l.repos)
 	x.listed[key] = l

@@ -6,6 +6,7 @@ import (
 
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/state"
 )
 
 // expandRule returns the jobs of one rule as text.
@@ -67,4 +68,38 @@ rules:
 		t.Errorf("a rule that cannot be listed has jobs: %s", got)
 	}
 	catalogs("b", "a/x a/y a/z b > one/all two/b")
+}
+
+// TestForgetStandings holds that where nothing leads any more nothing is behind: a
+// repository that left its source, and a target that the policy has no more.
+func TestForgetStandings(t *testing.T) {
+	r := newRig(t, `
+rules:
+  - {name: apps, from: {registry: src, repositories: {include: ["a/*"]}}, to: [{registry: one}]}
+  - {name: other, from: {registry: src, repositories: {include: ["b"]}}, to: [{registry: one}]}`, nil)
+	r.load("a/x", content.Image("x", nil), "v1")
+	at := func(rule, source, target, name string) state.Standing {
+		return state.Standing{Rule: rule, Source: state.Repo{Host: r.servers["src"].Host(), Name: source},
+			Target: state.Repo{Host: r.servers[target].Host(), Name: name}, Surveyed: r.now}
+	}
+	for _, s := range []state.Standing{at("apps", "a/x", "one", "a/x"), at("apps", "a/gone", "one", "a/gone"), at("apps", "a/x", "two", "a/x"), at("other", "b", "two", "b")} {
+		if err := r.state.SetStanding(t.Context(), s, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.expandRule("apps")
+	list, err := r.state.Standings(t.Context(), "")
+	var got []string
+	for _, s := range list {
+		got = append(got, s.Rule+" "+s.Source.Name)
+	}
+	if text := strings.Join(got, "; "); err != nil || text != "apps a/x; other b" || list[0].Target.Host != r.servers["one"].Host() {
+		t.Errorf("standings %s: %+v, %v", text, list, err)
+	}
+
+	r.servers["src"].Set(func(q *registrytest.Quirks) { q.NoCatalog = true })
+	r.expandRule("apps")
+	if list, err := r.state.Standings(t.Context(), "apps"); err != nil || len(list) != 1 {
+		t.Errorf("a list that failed made what is known forgotten: %v, %v", list, err)
+	}
 }

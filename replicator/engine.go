@@ -29,6 +29,7 @@ type Memory interface {
 	EndPass(ctx context.Context, p state.Pass) error
 	SetStanding(ctx context.Context, s state.Standing, items []state.Item) error
 	Standings(ctx context.Context, rule string) ([]state.Standing, error)
+	ForgetStandings(ctx context.Context, gone []state.Standing) error
 }
 
 // Options of an [Engine].

@@ -26,6 +26,9 @@ type History interface {
 	// SetStanding replaces what is known of one rule, source repository and target
 	// repository, and the items (see Items) that keep it from being in step.
 	SetStanding(ctx context.Context, s Standing, items []Item) error
+	// ForgetStandings drops what is known of these rules, sources and targets, with its
+	// items.
+	ForgetStandings(ctx context.Context, gone []Standing) error
 	// Standings returns all of them, or those of one rule, sorted by rule, target, source.
 	Standings(ctx context.Context, rule string) ([]Standing, error)
 	// Items returns what a person may have to look at, sorted by rule, target, tag.

@@ -69,6 +69,12 @@ func testStandings(t *testing.T, s state.Store) {
 	check(t, s.SetStanding(ctx, full, nil))
 	equal(t, "replaced", must(s.Standings(ctx, "apps"))(t), []state.Standing{list[2], list[3], full})
 	equal(t, "unknown rule", must(s.Standings(ctx, "never"))(t), []state.Standing(nil))
+
+	check(t, s.SetStanding(ctx, full, []state.Item{{Tag: "v1", Kind: "failed"}}))
+	check(t, s.ForgetStandings(ctx, nil))
+	check(t, s.ForgetStandings(ctx, []state.Standing{full, list[3], of("apps", "never", "seen")}))
+	equal(t, "forgotten", must(s.Standings(ctx, ""))(t), []state.Standing{list[2], list[0]})
+	equal(t, "with their items", must(s.Items(ctx, "apps", 0))(t), []state.Item(nil))
 }
 
 func testItemsSince(t *testing.T, s state.Store) {

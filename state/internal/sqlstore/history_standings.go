@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"github.com/transship/transship/state"
@@ -27,6 +28,8 @@ const (
 	ruleStandings = standings + ` WHERE s.rule = $1 ORDER BY s.rule, b.host, b.name, a.host, a.name`
 
 	namedRepos = `SELECT r.id, h.name AS host, r.name AS name FROM repo r JOIN host h ON h.id = r.host_id`
+
+	dropStanding = `DELETE FROM standing WHERE rule = $1 AND source_id = $2 AND target_id = $3`
 
 	itemsSince = `SELECT tag, kind, since FROM item WHERE rule = $1 AND source_id = $2 AND target_id = $3`
 	dropItems  = `DELETE FROM item WHERE rule = $1 AND source_id = $2 AND target_id = $3`
@@ -65,6 +68,39 @@ func (s *Store) SetStanding(ctx context.Context, st state.Standing, list []state
 		}
 		return setItems(ctx, tx, []any{st.Rule, source, target}, st.Surveyed, list)
 	})
+}
+
+// ForgetStandings implements state.History.
+func (s *Store) ForgetStandings(ctx context.Context, gone []state.Standing) error {
+	gone = unique(gone, func(st state.Standing) string {
+		return st.Rule + "\x00" + st.Target.String() + "\x00" + st.Source.String()
+	}, last)
+	for chunk := range slices.Chunk(gone, batch) {
+		err := s.update(ctx, "forget standings", func(tx *sql.Tx) error { return forgetStandings(ctx, tx, chunk) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func forgetStandings(ctx context.Context, tx *sql.Tx, gone []state.Standing) error {
+	for _, st := range gone {
+		_, source, err := repo(ctx, tx, st.Source)
+		if err != nil {
+			return err
+		}
+		_, target, err := repo(ctx, tx, st.Target)
+		if err != nil {
+			return err
+		}
+		for _, text := range []string{dropItems, dropStanding} {
+			if _, err := tx.ExecContext(ctx, text, st.Rule, source, target); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // setItems replaces the items of a standing (rule, source, target).

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"text/tabwriter"
 	"time"
 
@@ -22,16 +24,29 @@ type serverOptions struct {
 
 func (o *serverOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.server, "server", "", "`URL` of the daemon (default the one that has the state file)")
-	f.StringVar(&o.tokenFile, "token-file", "", "`FILE` with the API's token (default api-token beside the state file)")
+	f.StringVar(&o.tokenFile, "token-file", "", "`FILE` with the API's token (default api-token beside the state file, for a daemon on this machine)")
 }
 
-// client is the way to the daemon.
+// client is the way to the daemon. The token that lies beside our state is for the
+// daemon of this machine, and is shown to no other.
 func (p *program) client(o *serverOptions) (*web.Client, error) {
+	if o.server != "" && o.tokenFile == "" && !isOfThisMachine(o.server) {
+		return &web.Client{Server: o.server}, nil
+	}
 	if o.server == "" {
 		o.server = p.saidAddress()
 	}
 	token, err := p.apiToken(o.tokenFile, false)
 	return &web.Client{Server: o.server, Token: token}, err
+}
+
+func isOfThisMachine(server string) bool {
+	u, err := url.Parse(server)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && (ip.Unmap().IsLoopback() || ip.IsUnspecified())
 }
 
 func (p *program) queueCmd() *cobra.Command {
@@ -150,6 +165,8 @@ func daemonError(server string, err error) error {
 		return &failure{code: exitFailed, err: err, hint: "is a daemon there? transship serve; or name it: --server URL (now " + server + ")"}
 	case r.Status == http.StatusUnauthorized:
 		return &failure{code: exitFailed, err: err, hint: "name the daemon's token: --token-file FILE"}
+	case r.Status == http.StatusNotFound:
+		return &failure{code: exitFailed, err: err, hint: "transship queue: it lists rules and jobs"}
 	}
 	return &failure{code: exitFailed, err: err, hint: r.Hint}
 }

@@ -88,10 +88,6 @@ func (p *program) serve(ctx context.Context, o serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	token, err := p.apiToken(o.tokenFile, true)
-	if err != nil {
-		return err
-	}
 	listener, err := net.Listen("tcp", o.listen)
 	if err != nil {
 		return &failure{code: exitUsage, err: fmt.Errorf("%w: %w", errListen, err), hint: "name another: --listen 127.0.0.1:PORT"}
@@ -102,6 +98,10 @@ func (p *program) serve(ctx context.Context, o serveOptions) (err error) {
 		return aspect{err, errState}
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	token, err := p.apiToken(o.tokenFile, true)
+	if err != nil {
+		return err
+	}
 	spool, err := transfer.OpenSpool(transfer.Options{SpoolDir: p.opts.SpoolDir, SpoolBytes: int64(p.opts.SpoolSize), Logger: p.log})
 	if err != nil {
 		return aspect{err, errSpool}

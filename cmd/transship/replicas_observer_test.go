@@ -28,6 +28,7 @@ type observer struct {
 	read map[*replica]map[string]int64 // bytes of blobs that a replica's life has read, by digest
 	lost int64
 	seen int
+	gone *replica // frozen: what still comes from it was sent before
 	both []string // what two replicas did at once
 }
 
@@ -72,7 +73,7 @@ func (o *observer) begin(by *replica, r *http.Request) (end func()) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	x := &flight{by: by, life: by.lives, what: r.Method + " " + r.URL.Path}
+	x := &flight{by: by, life: by.lives, what: r.Method + " " + r.URL.Path, excused: by == o.gone}
 	if o.open[target] == nil {
 		o.open[target] = map[*flight]bool{}
 	}
@@ -115,10 +116,16 @@ func (o *observer) idle() error {
 	return nil
 }
 
-// excuse lets what is open now stay open beside what others begin: its replicas
-// lost their right to it while it was being answered.
-func (o *observer) excuse() { o.excuseOf(func(*flight) bool { return true }) }
+// freezing is told before a replica is frozen, and told nil before it wakes.
+func (o *observer) freezing(r *replica) {
+	o.mu.Lock()
+	o.gone = r
+	o.mu.Unlock()
+	o.excuseOf(func(x *flight) bool { return x.by == r })
+}
 
+// excuseOf lets what is open now stay open beside what others begin: those who asked
+// can do nothing about it any more.
 func (o *observer) excuseOf(which func(*flight) bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

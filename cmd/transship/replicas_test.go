@@ -399,6 +399,9 @@ func TestReplicaFrozen(t *testing.T) {
 	for _, s := range f.servers {
 		s.Set(func(q *registrytest.Quirks) { q.ConnBytesPerSecond = 1 << 20 })
 	}
+	for _, repo := range repos {
+		f.put(repo, "small", content.Layer(repo, 1000))
+	}
 	f.put("team/a", "large", content.Layer("large", 10<<20))
 	f.start()
 	var frozen *replica
@@ -408,8 +411,8 @@ func TestReplicaFrozen(t *testing.T) {
 		}
 		return nil
 	})
+	f.watch.freezing(frozen)
 	frozen.signal(syscall.SIGSTOP)
-	f.watch.excuse()
 	took := f.await("the job of the frozen replica is to run elsewhere", time.Minute, func() error {
 		if r := f.watch.worker("one/team/a"); r == nil || r == frozen {
 			return fmt.Errorf("it does not")
@@ -417,6 +420,7 @@ func TestReplicaFrozen(t *testing.T) {
 		return nil
 	})
 	t.Logf("elsewhere after %v", took)
+	f.watch.freezing(nil)
 	frozen.signal(syscall.SIGCONT)
 	f.await("it is to lose its work", settle, func() error {
 		if !strings.Contains(frozen.said(), "job interrupted") && !strings.Contains(frozen.said(), "the right to a job was lost") {

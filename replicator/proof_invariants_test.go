@@ -341,6 +341,34 @@ func TestI8LayersLeaveOnce(t *testing.T) {
 	}
 }
 
+// What was asked for when a target refused to take it is there for another
+// repository: the source gives its bytes slowly, and is not asked again.
+func TestI8RefusedUpload(t *testing.T) {
+	w := newWorld(t, "one")
+	base := content.Layer("base", 60)
+	w.load("a", content.Image("a", []content.Blob{base}), "v1")
+	w.set("src", func(q *registrytest.Quirks) {
+		q.Faults = []registrytest.Rule{{Classes: []registrytest.Class{registrytest.BlobGet}, Repo: "a", Rate: 1,
+			Fault: registrytest.Fault{Break: registrytest.Drip, For: 2 * time.Millisecond}}}
+	})
+	w.set("one", func(q *registrytest.Quirks) {
+		q.Faults = []registrytest.Rule{{Classes: []registrytest.Class{registrytest.UploadPost}, Repo: "a", Rate: 1,
+			Fault: registrytest.Fault{Status: 403, Code: "DENIED"}}}
+	})
+	p := w.start()
+	reports, _, err := p.pass(context.Background())
+	if err != nil || len(reports) != 1 || reports[0].OK() {
+		t.Fatalf("%v, %+v", err, reports)
+	}
+	w.load("b", content.Image("b", []content.Blob{base}), "v1")
+	if _, _, err := p.pass(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.src().Counts().Digests[base.Digest.String()].Reads; n != 1 || !w.servers["one"].Has("b", base.Digest) {
+		t.Errorf("the layer left the source %d times", n)
+	}
+}
+
 // Memory and disk are bounded: the spool keeps to its bytes while more than that
 // goes through it, and no goroutine is left. TestMemory holds the memory.
 func TestI10Bounds(t *testing.T) {

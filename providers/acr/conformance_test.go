@@ -7,13 +7,13 @@ import (
 	"os"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/acr/acrtest"
 	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // unset takes Azure's variables out of the environment, and the CLIs of the path.
@@ -32,28 +32,13 @@ func unset(t *testing.T) {
 func open(t *testing.T, s *acrtest.Server, app acrtest.App, change ...func(*Options)) *Registry {
 	t.Helper()
 	o := Options{
-		OCI: oci.Options{Host: s.Host(), PlainHTTP: true, Push: true, TLS: oci.TLS{CAPEM: s.Entra().CA()},
-			Retry: oci.Retry{Tries: 4, Min: time.Millisecond, Max: 5 * time.Millisecond}},
+		OCI:       trial.Options(s.Host()),
 		Identity:  principal(app),
 		Endpoints: Endpoints{Authority: s.Entra().URL()},
 	}
-	o.OCI.Quotas = map[string]providers.Rate{} // most tests are not about the rates
-	for _, q := range quotas {
-		o.OCI.Quotas[q.Name] = providers.Rate{N: 1e6, Per: time.Second}
-	}
-	for _, c := range change {
-		c(&o)
-	}
-	r, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return r
+	o.OCI.TLS = oci.TLS{CAPEM: s.Entra().CA()}
+	o.OCI.Quotas = trial.Unlimited(quotas)
+	return trial.Open(t, New, o, change...)
 }
 
 func principal(app acrtest.App) Identity {

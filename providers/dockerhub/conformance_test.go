@@ -4,39 +4,25 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/dockerhub/dockerhubtest"
-	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // open opens a provider for the emulator, whose retries are quick, as an account;
 // "" is nobody.
 func open(t *testing.T, s *dockerhubtest.Server, user, password string, change ...func(*Options)) *Registry {
 	t.Helper()
-	o := Options{API: s.API(), OCI: oci.Options{Host: s.Host(), PlainHTTP: true, Push: true,
-		Retry: oci.Retry{Tries: 4, Min: time.Millisecond, Max: 5 * time.Millisecond}}}
+	o := Options{API: s.API(), OCI: trial.Options(s.Host())}
 	if user != "" {
 		o.OCI.Authenticator = authn.FromConfig(authn.AuthConfig{Username: user, Password: password})
 	}
-	for _, c := range change {
-		c(&o)
-	}
-	r, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return r
+	return trial.Open(t, New, o, change...)
 }
 
 // sync opens a provider for an account that may push to acme.

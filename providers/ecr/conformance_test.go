@@ -5,12 +5,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/ecr/ecrtest"
-	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // clean takes AWS's variables out of the environment, and its files.
@@ -40,28 +39,11 @@ func signedIn(t *testing.T, k ecrtest.Key) {
 func open(t *testing.T, s *ecrtest.Server, change ...func(*Options)) *Registry {
 	t.Helper()
 	o := Options{
-		OCI: oci.Options{Host: s.Host(), PlainHTTP: true, Push: true,
-			Retry: oci.Retry{Tries: 4, Min: time.Millisecond, Max: 5 * time.Millisecond}},
+		OCI:      trial.Options(s.Host()),
 		Identity: Identity{Region: s.Region()}, Endpoints: Endpoints{ECR: s.Endpoint(), STS: s.Endpoint()},
 	}
-	// Most tests are not about the rates, and emulators that have none are quick.
-	o.OCI.Quotas = map[string]providers.Rate{}
-	for _, q := range quotas {
-		o.OCI.Quotas[q.Name] = providers.Rate{N: 1e6, Per: time.Second}
-	}
-	for _, c := range change {
-		c(&o)
-	}
-	r, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return r
+	o.OCI.Quotas = trial.Unlimited(quotas)
+	return trial.Open(t, New, o, change...)
 }
 
 // TestConformance runs the suite that defines a provider against the emulator,

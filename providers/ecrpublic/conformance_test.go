@@ -3,14 +3,13 @@ package ecrpublic
 import (
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/ecr/ecrtest"
 	"github.com/transship/transship/providers/ecrpublic/ecrpublictest"
-	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // clean takes AWS's variables out of the environment, and its files.
@@ -39,24 +38,9 @@ func signedIn(t *testing.T, k ecrtest.Key) {
 // open opens a provider for the emulator, whose retries are quick.
 func open(t *testing.T, s *ecrpublictest.Server, change ...func(*Options)) *Registry {
 	t.Helper()
-	o := Options{Endpoints: Endpoints{API: s.Endpoint(), STS: s.Endpoint()}, OCI: oci.Options{Host: s.Host(), PlainHTTP: true, Push: true,
-		Retry: oci.Retry{Tries: 4, Min: time.Millisecond, Max: 5 * time.Millisecond}, Quotas: map[string]providers.Rate{}}}
-	for _, q := range quotas { // most tests are not about the rates
-		o.OCI.Quotas[q.Name] = providers.Rate{N: 1e6, Per: time.Second}
-	}
-	for _, c := range change {
-		c(&o)
-	}
-	r, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return r
+	o := Options{Endpoints: Endpoints{API: s.Endpoint(), STS: s.Endpoint()}, OCI: trial.Options(s.Host())}
+	o.OCI.Quotas = trial.Unlimited(quotas)
+	return trial.Open(t, New, o, change...)
 }
 
 // reader opens it for reading alone.

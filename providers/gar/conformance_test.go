@@ -7,13 +7,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/gar/gartest"
-	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // clean takes Google's variables out of the environment, and its files.
@@ -46,8 +45,7 @@ func signedIn(t *testing.T, s *gartest.Server, email string) (file []byte) {
 // quick are options for the emulator, with retries that are quick.
 func quick(s *gartest.Server) Options {
 	return Options{
-		OCI: oci.Options{Host: s.Host(), PlainHTTP: true, Push: true,
-			Retry: oci.Retry{Tries: 4, Min: time.Millisecond, Max: 5 * time.Millisecond}},
+		OCI:       trial.Options(s.Host()),
 		Endpoints: Endpoints{API: s.Endpoint(), IAM: s.Endpoint(), Token: s.TokenURI(), Location: s.Location()},
 	}
 }
@@ -55,20 +53,7 @@ func quick(s *gartest.Server) Options {
 // open opens a provider for the emulator.
 func open(t *testing.T, s *gartest.Server, change ...func(*Options)) *Registry {
 	t.Helper()
-	o := quick(s)
-	for _, c := range change {
-		c(&o)
-	}
-	r, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return r
+	return trial.Open(t, New, quick(s), change...)
 }
 
 // serve starts an Artifact Registry with one image.

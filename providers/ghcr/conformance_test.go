@@ -10,34 +10,21 @@ import (
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/ghcr/ghcrtest"
-	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // open opens a provider for the emulator, whose retries are quick, with a token; a
 // zero one is nobody.
 func open(t *testing.T, s *ghcrtest.Server, as ghcrtest.Token, change ...func(*Options)) *Registry {
 	t.Helper()
-	o := Options{API: s.API(), OCI: oci.Options{Host: s.Host(), PlainHTTP: true, Push: true,
-		Retry: oci.Retry{Tries: 4, Min: time.Millisecond, Max: 5 * time.Millisecond}}}
+	o := Options{API: s.API(), OCI: trial.Options(s.Host())}
 	if as.Text != "" {
 		o.OCI.Authenticator = authn.FromConfig(authn.AuthConfig{Username: as.User, Password: as.Text})
 	}
 	o.OCI.Quotas = map[string]providers.Rate{"API requests": {N: 1e6, Per: time.Second}}
-	for _, c := range change {
-		c(&o)
-	}
-	r, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return r
+	return trial.Open(t, New, o, change...)
 }
 
 // pusher is a token that may do everything.

@@ -3,15 +3,14 @@ package gitlab
 import (
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/gitlab/gitlabtest"
-	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // all are the scopes of a token that may do everything here.
@@ -24,21 +23,7 @@ func password(user, text string) authn.Authenticator {
 // open opens a provider for the emulator, whose retries are quick.
 func open(t *testing.T, s *gitlabtest.Server, change ...func(*Options)) *Registry {
 	t.Helper()
-	o := Options{API: s.GitLab(), OCI: oci.Options{Host: s.Host(), PlainHTTP: true, Push: true,
-		Retry: oci.Retry{Tries: 4, Min: time.Millisecond, Max: 5 * time.Millisecond}}}
-	for _, c := range change {
-		c(&o)
-	}
-	r, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return r
+	return trial.Open(t, New, Options{API: s.GitLab(), OCI: trial.Options(s.Host())}, change...)
 }
 
 // as signs in by a token.

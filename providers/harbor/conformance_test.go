@@ -3,15 +3,14 @@ package harbor
 import (
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/harbor/harbortest"
-	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 const name = "robot$acme+sync"
@@ -20,24 +19,11 @@ const name = "robot$acme+sync"
 // unless user is "".
 func open(t *testing.T, s *harbortest.Server, user, secret string, change ...func(*Options)) *Registry {
 	t.Helper()
-	o := Options{OCI: oci.Options{Host: s.Host(), PlainHTTP: true, Push: true,
-		Retry: oci.Retry{Tries: 4, Min: time.Millisecond, Max: 5 * time.Millisecond}}}
+	o := Options{OCI: trial.Options(s.Host())}
 	if user != "" {
 		o.OCI.Authenticator = authn.FromConfig(authn.AuthConfig{Username: user, Password: secret})
 	}
-	for _, c := range change {
-		c(&o)
-	}
-	r, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return r
+	return trial.Open(t, New, o, change...)
 }
 
 // robot opens it as a robot with these permissions.

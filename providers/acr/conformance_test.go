@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"net/http"
 	"os"
-	"sync"
 	"testing"
 
 	"github.com/transship/transship/providers"
@@ -92,31 +91,22 @@ func collect[T any](seq func(func(T, error) bool)) (all []T, err error) {
 // with every quirk of ACR on, through the real SDK.
 func TestConformance(t *testing.T) {
 	unset(t)
-	var mu sync.Mutex
-	servers := map[*registrytest.Server]*acrtest.Server{}
+	var emulators trial.Emulators[*acrtest.Server]
 	entra := acrtest.StartEntra()
 	t.Cleanup(entra.Close)
 	sync := entra.App("sync")
 	wrong := sync
 	wrong.Secret = "wrong"
-	find := func(s *registrytest.Server) *acrtest.Server {
-		mu.Lock()
-		defer mu.Unlock()
-		return servers[s]
-	}
 	registrytest.Conformance(t, registrytest.Harness{
 		NoIfMatch: true,
 		Serve: func(t *testing.T) *registrytest.Server {
 			s := acrtest.New(t, acrtest.Options{Entra: entra, Quirks: func(q *acrtest.Quirks) { q.DirtyTokens = true }})
 			assign(s, sync)
-			mu.Lock()
-			defer mu.Unlock()
-			servers[s.Server] = s
-			return s.Server
+			return emulators.Add(s.Server, s)
 		},
-		Open: func(t *testing.T, s *registrytest.Server) providers.Registry { return open(t, find(s), sync) },
+		Open: func(t *testing.T, s *registrytest.Server) providers.Registry { return open(t, emulators.Of(s), sync) },
 		WrongUser: func(t *testing.T, s *registrytest.Server) providers.Registry {
-			return open(t, find(s), wrong)
+			return open(t, emulators.Of(s), wrong)
 		},
 	})
 }

@@ -2,7 +2,6 @@ package dockerhub
 
 import (
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -94,27 +93,18 @@ func wantKind(t *testing.T, err error, kind providers.Kind, hint string) {
 // TestConformance runs the suite that defines a provider against the emulator with
 // every quirk of Docker Hub on.
 func TestConformance(t *testing.T) {
-	var mu sync.Mutex
-	servers := map[*registrytest.Server]*dockerhubtest.Server{}
-	find := func(s *registrytest.Server) *dockerhubtest.Server {
-		mu.Lock()
-		defer mu.Unlock()
-		return servers[s]
-	}
+	var emulators trial.Emulators[*dockerhubtest.Server]
 	registrytest.Conformance(t, registrytest.Harness{
 		NoIfMatch: true, Folder: "acme", Flat: true,
 		Serve: func(t *testing.T) *registrytest.Server {
 			s := dockerhubtest.New(t, dockerhubtest.Options{Quirks: func(q *dockerhubtest.Quirks) { q.Pulls = 1000 }})
-			mu.Lock()
-			defer mu.Unlock()
-			servers[s.Server] = s
-			return s.Server
+			return emulators.Add(s.Server, s)
 		},
 		Open: func(t *testing.T, s *registrytest.Server) providers.Registry {
-			return registrytest.Flat(asSync(t, find(s)), "acme")
+			return registrytest.Flat(asSync(t, emulators.Of(s)), "acme")
 		},
 		WrongUser: func(t *testing.T, s *registrytest.Server) providers.Registry {
-			return open(t, find(s), "sync", "wrong")
+			return open(t, emulators.Of(s), "sync", "wrong")
 		},
 		Refusing: registrytest.Auth{Mode: registrytest.Bearer, Users: map[string]string{"sync": "right"}},
 	})

@@ -3,7 +3,6 @@ package ecr
 import (
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/transship/transship/providers"
@@ -49,8 +48,7 @@ func open(t *testing.T, s *ecrtest.Server, change ...func(*Options)) *Registry {
 // TestConformance runs the suite that defines a provider against the emulator,
 // with every quirk of ECR on, through the real SDK.
 func TestConformance(t *testing.T) {
-	var mu sync.Mutex
-	servers := map[*registrytest.Server]*ecrtest.Server{}
+	var emulators trial.Emulators[*ecrtest.Server]
 	iam := ecrtest.NewIAM()
 	key := iam.User("sync")
 	start := func(mounting bool) func(t *testing.T) *registrytest.Server {
@@ -61,16 +59,8 @@ func TestConformance(t *testing.T) {
 			if mounting {
 				s.EnableMounting()
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			servers[s.Server] = s
-			return s.Server
+			return emulators.Add(s.Server, s)
 		}
-	}
-	find := func(s *registrytest.Server) *ecrtest.Server {
-		mu.Lock()
-		defer mu.Unlock()
-		return servers[s]
 	}
 	for name, mounting := range map[string]bool{"as it is": false, "with mounts": true} {
 		t.Run(name, func(t *testing.T) {
@@ -79,11 +69,11 @@ func TestConformance(t *testing.T) {
 				NoIfMatch: true, NoMount: !mounting, HiddenBlobs: true, Serve: start(mounting),
 				Open: func(t *testing.T, s *registrytest.Server) providers.Registry {
 					signedIn(t, key)
-					return open(t, find(s))
+					return open(t, emulators.Of(s))
 				},
 				WrongUser: func(t *testing.T, s *registrytest.Server) providers.Registry {
 					signedIn(t, ecrtest.Key{ID: "AKIANOBODY", Secret: "x"})
-					return open(t, find(s))
+					return open(t, emulators.Of(s))
 				},
 			})
 		})

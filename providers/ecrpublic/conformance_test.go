@@ -1,7 +1,6 @@
 package ecrpublic
 
 import (
-	"sync"
 	"testing"
 
 	"github.com/transship/transship/providers"
@@ -77,31 +76,22 @@ func TestConformance(t *testing.T) {
 }
 
 func conform(t *testing.T, mounts bool) {
-	var mu sync.Mutex
-	servers := map[*registrytest.Server]*ecrpublictest.Server{}
+	var emulators trial.Emulators[*ecrpublictest.Server]
 	iam := ecrtest.NewIAM()
 	key := iam.User("sync")
-	find := func(s *registrytest.Server) *ecrpublictest.Server {
-		mu.Lock()
-		defer mu.Unlock()
-		return servers[s]
-	}
 	registrytest.Conformance(t, registrytest.Harness{
 		NoIfMatch: true, HiddenBlobs: true, NoMount: !mounts, Folder: "acme",
 		Serve: func(t *testing.T) *registrytest.Server {
 			s := ecrpublictest.New(t, ecrpublictest.Options{IAM: iam, Quirks: func(q *ecrpublictest.Quirks) { q.Mounts = mounts }})
-			mu.Lock()
-			defer mu.Unlock()
-			servers[s.Server] = s
-			return s.Server
+			return emulators.Add(s.Server, s)
 		},
 		Open: func(t *testing.T, s *registrytest.Server) providers.Registry {
 			signedIn(t, key)
-			return registrytest.Below(open(t, find(s)), "acme")
+			return registrytest.Below(open(t, emulators.Of(s)), "acme")
 		},
 		WrongUser: func(t *testing.T, s *registrytest.Server) providers.Registry {
 			signedIn(t, ecrtest.Key{ID: "AKIANOBODY", Secret: "x"})
-			return registrytest.Below(open(t, find(s)), "acme")
+			return registrytest.Below(open(t, emulators.Of(s)), "acme")
 		},
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/transship/transship/providers"
@@ -79,16 +78,10 @@ func collect[T any](seq func(func(T, error) bool)) (all []T, err error) {
 // TestConformance runs the suite that defines a provider against the emulator,
 // with every quirk of Artifact Registry on, through Google's own library.
 func TestConformance(t *testing.T) {
-	var mu sync.Mutex
-	servers := map[*registrytest.Server]*gartest.Server{}
-	find := func(s *registrytest.Server) *gartest.Server {
-		mu.Lock()
-		defer mu.Unlock()
-		return servers[s]
-	}
+	var emulators trial.Emulators[*gartest.Server]
 	as := func(t *testing.T, s *registrytest.Server, file []byte) providers.Registry {
 		key := write(t, "key.json", file)
-		return registrytest.Below(open(t, find(s), func(o *Options) { o.Identity.CredentialsFile = key }), "acme/mirror")
+		return registrytest.Below(open(t, emulators.Of(s), func(o *Options) { o.Identity.CredentialsFile = key }), "acme/mirror")
 	}
 	clean(t)
 	registrytest.Conformance(t, registrytest.Harness{
@@ -96,17 +89,14 @@ func TestConformance(t *testing.T) {
 		Serve: func(t *testing.T) *registrytest.Server {
 			s := gartest.New(t, gartest.Options{})
 			s.Repository("acme/mirror", gartest.Settings{})
-			mu.Lock()
-			defer mu.Unlock()
-			servers[s.Server] = s
-			return s.Server
+			return emulators.Add(s.Server, s)
 		},
 		Open: func(t *testing.T, s *registrytest.Server) providers.Registry {
-			return as(t, s, find(s).KeyFile(find(s).IAM().Account("sync")))
+			return as(t, s, emulators.Of(s).KeyFile(emulators.Of(s).IAM().Account("sync")))
 		},
 		WrongUser: func(t *testing.T, s *registrytest.Server) providers.Registry {
-			file := find(s).KeyFile(find(s).IAM().Account("gone"))
-			find(s).RevokeKey(file)
+			file := emulators.Of(s).KeyFile(emulators.Of(s).IAM().Account("gone"))
+			emulators.Of(s).RevokeKey(file)
 			return as(t, s, file)
 		},
 	})

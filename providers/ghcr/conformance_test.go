@@ -2,7 +2,6 @@ package ghcr
 
 import (
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -99,32 +98,23 @@ func TestConformance(t *testing.T) {
 }
 
 func conformance(t *testing.T, api bool) {
-	var mu sync.Mutex
-	servers := map[*registrytest.Server]*ghcrtest.Server{}
-	find := func(s *registrytest.Server) *ghcrtest.Server {
-		mu.Lock()
-		defer mu.Unlock()
-		return servers[s]
-	}
+	var emulators trial.Emulators[*ghcrtest.Server]
 	registrytest.Conformance(t, registrytest.Harness{
 		NoIfMatch: true, NoReferrers: true, Folder: "acme", NoCatalog: !api,
 		Serve: func(t *testing.T) *registrytest.Server {
 			s := ghcrtest.New(t, ghcrtest.Options{})
 			s.Organization("acme")
-			mu.Lock()
-			defer mu.Unlock()
-			servers[s.Server] = s
-			return s.Server
+			return emulators.Add(s.Server, s)
 		},
 		Open: func(t *testing.T, s *registrytest.Server) providers.Registry {
-			return registrytest.Below(open(t, find(s), pusher(find(s)), func(o *Options) {
+			return registrytest.Below(open(t, emulators.Of(s), pusher(emulators.Of(s)), func(o *Options) {
 				if !api {
 					o.API = ""
 				}
 			}), "acme")
 		},
 		WrongUser: func(t *testing.T, s *registrytest.Server) providers.Registry {
-			return open(t, find(s), ghcrtest.Token{User: "sync", Text: "ghp_wrong"})
+			return open(t, emulators.Of(s), ghcrtest.Token{User: "sync", Text: "ghp_wrong"})
 		},
 		Refusing: registrytest.Auth{Mode: registrytest.Bearer, Users: map[string]string{"sync": "ghp_right"}},
 	})

@@ -1,7 +1,6 @@
 package gitlab
 
 import (
-	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -62,13 +61,7 @@ func TestConformance(t *testing.T) {
 }
 
 func conform(t *testing.T, bare bool) {
-	var mu sync.Mutex
-	servers := map[*registrytest.Server]*gitlabtest.Server{}
-	find := func(s *registrytest.Server) *gitlabtest.Server {
-		mu.Lock()
-		defer mu.Unlock()
-		return servers[s]
-	}
+	var emulators trial.Emulators[*gitlabtest.Server]
 	registrytest.Conformance(t, registrytest.Harness{
 		NoIfMatch: true, NoReferrers: true, Folder: "acme",
 		Serve: func(t *testing.T) *registrytest.Server {
@@ -76,16 +69,13 @@ func conform(t *testing.T, bare bool) {
 			for _, p := range []string{"app", "lib", "team", "team-b", "other", "many", "not", "there", "one", "two"} {
 				s.Project("acme/" + p)
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			servers[s.Server] = s
-			return s.Server
+			return emulators.Add(s.Server, s)
 		},
 		Open: func(t *testing.T, s *registrytest.Server) providers.Registry {
-			return registrytest.Below(open(t, find(s), as("sync", find(s).Token("sync", all...))), "acme")
+			return registrytest.Below(open(t, emulators.Of(s), as("sync", emulators.Of(s).Token("sync", all...))), "acme")
 		},
 		WrongUser: func(t *testing.T, s *registrytest.Server) providers.Registry {
-			return registrytest.Below(open(t, find(s), as("sync", "glpat-revoked")), "acme")
+			return registrytest.Below(open(t, emulators.Of(s), as("sync", "glpat-revoked")), "acme")
 		},
 		Refusing: registrytest.Auth{Mode: registrytest.Bearer, Users: map[string]string{"sync": "glpat-good"}},
 	})

@@ -1,7 +1,6 @@
 package harbor
 
 import (
-	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -74,28 +73,19 @@ func TestConformance(t *testing.T) {
 }
 
 func conform(t *testing.T, may []string) {
-	var mu sync.Mutex
-	servers := map[*registrytest.Server]*harbortest.Server{}
-	find := func(s *registrytest.Server) *harbortest.Server {
-		mu.Lock()
-		defer mu.Unlock()
-		return servers[s]
-	}
+	var emulators trial.Emulators[*harbortest.Server]
 	registrytest.Conformance(t, registrytest.Harness{
 		NoIfMatch: true, Folder: "acme",
 		Serve: func(t *testing.T) *registrytest.Server {
 			s := harbortest.New(t, harbortest.Options{})
 			s.Project("acme", harbortest.Project{})
-			mu.Lock()
-			defer mu.Unlock()
-			servers[s.Server] = s
-			return s.Server
+			return emulators.Add(s.Server, s)
 		},
 		Open: func(t *testing.T, front *registrytest.Server) providers.Registry {
-			return registrytest.Below(robot(t, find(front), harbortest.On("acme", may...)), "acme")
+			return registrytest.Below(robot(t, emulators.Of(front), harbortest.On("acme", may...)), "acme")
 		},
 		WrongUser: func(t *testing.T, front *registrytest.Server) providers.Registry {
-			return open(t, find(front), name, "wrong")
+			return open(t, emulators.Of(front), name, "wrong")
 		},
 	})
 }

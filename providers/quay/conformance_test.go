@@ -1,7 +1,6 @@
 package quay
 
 import (
-	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -74,24 +73,15 @@ func TestConformance(t *testing.T) {
 }
 
 func conform(t *testing.T, token bool) {
-	var mu sync.Mutex
-	servers := map[*registrytest.Server]*quaytest.Server{}
-	find := func(s *registrytest.Server) *quaytest.Server {
-		mu.Lock()
-		defer mu.Unlock()
-		return servers[s]
-	}
+	var emulators trial.Emulators[*quaytest.Server]
 	registrytest.Conformance(t, registrytest.Harness{
 		NoIfMatch: true, TakesSparse: true, Folder: "acme",
 		Serve: func(t *testing.T) *registrytest.Server {
 			s := quaytest.New(t, quaytest.Options{})
-			mu.Lock()
-			defer mu.Unlock()
-			servers[s.Server] = s
-			return s.Server
+			return emulators.Add(s.Server, s)
 		},
 		Open: func(t *testing.T, front *registrytest.Server) providers.Registry {
-			s := find(front)
+			s := emulators.Of(front)
 			password := s.Account("acme+sync", quaytest.Admin("acme"))
 			var change []func(*Options)
 			if token {
@@ -100,7 +90,7 @@ func conform(t *testing.T, token bool) {
 			return registrytest.Below(open(t, s, "acme+sync", password, change...), "acme")
 		},
 		WrongUser: func(t *testing.T, front *registrytest.Server) providers.Registry {
-			return open(t, find(front), "acme+sync", "wrong")
+			return open(t, emulators.Of(front), "acme+sync", "wrong")
 		},
 	})
 }

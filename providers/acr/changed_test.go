@@ -9,6 +9,7 @@ import (
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/acr/acrtest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // dated is a registry with n tags in a repository, one pushed each minute: "t0000"
@@ -49,7 +50,7 @@ func TestChanged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.ResetCalls()
-			rows, err := collect(open(t, s, app(s)).Changed(t.Context(), "app", tt.what, tt.since))
+			rows, err := trial.Collect(open(t, s, app(s)).Changed(t.Context(), "app", tt.what, tt.since))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +73,7 @@ func TestChangedOutOfOrder(t *testing.T) {
 	s, first := dated(t, 5)
 	s.Configure(func(q *acrtest.Quirks) { q.IgnoreOrder = true })
 	for _, what := range []providers.Changing{providers.ChangedTags, providers.ChangedManifests} {
-		rows, err := collect(open(t, s, app(s)).Changed(t.Context(), "app", what, first))
+		rows, err := trial.Collect(open(t, s, app(s)).Changed(t.Context(), "app", what, first))
 		if len(rows) > 0 || providers.KindOf(err) != providers.Unsupported {
 			t.Errorf("%d rows of %s, and %v", len(rows), what, err)
 		}
@@ -83,7 +84,7 @@ func TestChangedOutOfOrder(t *testing.T) {
 func TestChangedNowhere(t *testing.T) {
 	unset(t)
 	s := acrtest.New(t, acrtest.Options{})
-	rows, err := collect(open(t, s, app(s)).Changed(t.Context(), "none", providers.ChangedTags, time.Time{}))
+	rows, err := trial.Collect(open(t, s, app(s)).Changed(t.Context(), "none", providers.ChangedTags, time.Time{}))
 	if len(rows) > 0 || providers.KindOf(err) != providers.NotFound {
 		t.Errorf("%d rows, and %v", len(rows), err)
 	}
@@ -100,7 +101,7 @@ func TestManyTagsAreTagged(t *testing.T) {
 		tags = append(tags, fmt.Sprint("v", i))
 	}
 	load(t, s, "app", many, tags...)
-	rows, err := collect(open(t, s, app(s)).Rows(t.Context(), "app"))
+	rows, err := trial.Collect(open(t, s, app(s)).Rows(t.Context(), "app"))
 	if err != nil || len(rows) != 12 {
 		t.Fatalf("%d rows (%v)", len(rows), err)
 	}

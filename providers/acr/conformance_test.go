@@ -77,16 +77,6 @@ func load(t *testing.T, s *acrtest.Server, repo string, m *content.Manifest, tag
 	}
 }
 
-func collect[T any](seq func(func(T, error) bool)) (all []T, err error) {
-	for v, e := range seq {
-		if e != nil {
-			return all, e
-		}
-		all = append(all, v)
-	}
-	return all, nil
-}
-
 // TestConformance runs the suite that defines a provider against the emulator,
 // with every quirk of ACR on, through the real SDK.
 func TestConformance(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // TestLocked: a locked tag is a conflict that says how to unlock it; one that may
@@ -60,7 +61,7 @@ func TestErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, acrtest.Options{})
 			s.Fail(1000, "manifests", tt.fault)
-			_, err := collect(open(t, s, app(s)).Rows(t.Context(), "team/app"))
+			_, err := trial.Collect(open(t, s, app(s)).Rows(t.Context(), "team/app"))
 			e, ok := errors.AsType[*providers.Error](err)
 			if !ok || e.Kind != tt.kind || e.Code != tt.fault.Code || e.After != tt.after || !strings.Contains(e.Hint, tt.hint) ||
 				!strings.Contains(e.Error(), tt.fault.Message) || !strings.Contains(e.Ref, "team/app") {
@@ -84,7 +85,7 @@ func TestListOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, acrtest.Options{Quirks: func(q *acrtest.Quirks) { q.ABAC = tt.abac }})
 			r := open(t, s, app(s, tt.role))
-			if _, err := collect(r.Rows(t.Context(), "team/app")); err != nil {
+			if _, err := trial.Collect(r.Rows(t.Context(), "team/app")); err != nil {
 				t.Error(err)
 			}
 			err := r.TryPush(t.Context(), "team/app")
@@ -95,7 +96,7 @@ func TestListOnly(t *testing.T) {
 	}
 	s := serve(t, acrtest.Options{})
 	nobody := s.Entra().App("nobody")
-	_, err := collect(open(t, s, nobody).Rows(t.Context(), "team/app"))
+	_, err := trial.Collect(open(t, s, nobody).Rows(t.Context(), "team/app"))
 	if providers.KindOf(err) != providers.Denied || !strings.Contains(providers.HintOf(err), "AcrPull") {
 		t.Errorf("without a role: %v; %s", err, providers.HintOf(err))
 	}
@@ -162,7 +163,7 @@ func TestObserved(t *testing.T) {
 	works(t, r, "sync", "secret")
 	width := r.Limiter().Width()
 	s.Fail(1, "manifests", acrtest.Fault{Status: 429, Code: "TOOMANYREQUESTS"})
-	if _, err := collect(r.Rows(t.Context(), "team/app")); err != nil {
+	if _, err := trial.Collect(r.Rows(t.Context(), "team/app")); err != nil {
 		t.Fatal(err)
 	}
 	if r.Limiter().Width() >= width {

@@ -13,6 +13,7 @@ import (
 	"github.com/transship/transship/providers/acr/acrtest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // TestRows: children and untagged referrers are told apart from images by having
@@ -31,7 +32,7 @@ func TestRows(t *testing.T) {
 		s.SetPushed("team/app", m.Digest, pushed)
 	}
 	s.SetTagged("team/app", "v1", moved)
-	rows, err := collect(open(t, s, app(s)).Rows(t.Context(), "team/app"))
+	rows, err := trial.Collect(open(t, s, app(s)).Rows(t.Context(), "team/app"))
 	if err != nil || len(rows) != 4 {
 		t.Fatalf("%d rows (%v)", len(rows), err)
 	}
@@ -98,7 +99,7 @@ func TestManyTags(t *testing.T) {
 				load(t, s, "app", content.Image(fmt.Sprint("few", i), nil), fmt.Sprint("f", i))
 				want++
 			}
-			rows, err := collect(open(t, s, app(s)).Rows(t.Context(), "app"))
+			rows, err := trial.Collect(open(t, s, app(s)).Rows(t.Context(), "app"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,7 +139,7 @@ func TestListsAreCheap(t *testing.T) {
 			s.ResetCalls()
 			s.ResetCounts()
 			r := open(t, s, app(s), func(o *Options) { o.OCI.Push = push })
-			names, err := collect(r.Repositories(t.Context(), ""))
+			names, err := trial.Collect(r.Repositories(t.Context(), ""))
 			if err != nil || len(names) != repos {
 				t.Fatalf("%d repositories (%v)", len(names), err)
 			}
@@ -175,7 +176,7 @@ func listAll(t *testing.T, r *Registry, names []string, tags int) {
 	for range 8 {
 		g.Go(func() {
 			for name := range next {
-				rows, err := collect(r.Rows(t.Context(), name))
+				rows, err := trial.Collect(r.Rows(t.Context(), name))
 				if err != nil || len(rows) != tags {
 					t.Errorf("%s: %d rows (%v)", name, len(rows), err)
 				}
@@ -229,13 +230,13 @@ func TestHeaderLimit(t *testing.T) {
 		load(t, s, fmt.Sprintf("%s/app-%03d", strings.Repeat("long-", 24), i), content.Image("x", nil), "v1")
 	}
 	r := open(t, s, app(s))
-	names, err := collect(r.Repositories(t.Context(), ""))
+	names, err := trial.Collect(r.Repositories(t.Context(), ""))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Expect(names...)
 	for _, name := range names {
-		if _, err := collect(r.Rows(t.Context(), name)); err != nil {
+		if _, err := trial.Collect(r.Rows(t.Context(), name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -252,11 +253,11 @@ func TestRepositories(t *testing.T) {
 	load(t, s, "team-b/app", content.Image("y", nil), "v1")
 	load(t, s, "z", content.Image("y", nil), "v1")
 	lister := app(s, acrtest.CatalogLister)
-	names, err := collect(open(t, s, lister).Repositories(t.Context(), "team/"))
+	names, err := trial.Collect(open(t, s, lister).Repositories(t.Context(), "team/"))
 	if err != nil || !slices.Equal(names, []string{"team/app"}) {
 		t.Errorf("%v (%v)", names, err)
 	}
-	_, err = collect(open(t, s, app(s, acrtest.RepositoryReader)).Repositories(t.Context(), ""))
+	_, err = trial.Collect(open(t, s, app(s, acrtest.RepositoryReader)).Repositories(t.Context(), ""))
 	if providers.KindOf(err) != providers.Denied || !strings.Contains(providers.HintOf(err), "Catalog Lister") {
 		t.Errorf("without the role: %v; %s", err, providers.HintOf(err))
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/acr/acrtest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // works wants the registry to be read by both planes, as somebody so named.
@@ -33,7 +34,7 @@ func works(t *testing.T, r *Registry, name, from string) {
 	if _, err := r.Head(t.Context(), "team/app", "v1"); err != nil {
 		t.Errorf("head: %v", err)
 	}
-	if rows, err := collect(r.Rows(t.Context(), "team/app")); err != nil || len(rows) != 1 {
+	if rows, err := trial.Collect(r.Rows(t.Context(), "team/app")); err != nil || len(rows) != 1 {
 		t.Errorf("%d rows (%v)", len(rows), err)
 	}
 	who, err := r.Whoami(t.Context())
@@ -314,7 +315,7 @@ func TestExchanges(t *testing.T) {
 			if _, err := r.Head(t.Context(), "team/app", "v1"); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := collect(r.Rows(t.Context(), "team/app")); err != nil {
+			if _, err := trial.Collect(r.Rows(t.Context(), "team/app")); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(5 * time.Minute)
@@ -412,7 +413,7 @@ func TestOwnPassword(t *testing.T) {
 	}
 	s.Configure(func(q *acrtest.Quirks) { q.AnonymousPull = true })
 	nobody := open(t, s, a, func(o *Options) { o.OCI.Authenticator, o.OCI.Push = authn.Anonymous, false })
-	if rows, err := collect(nobody.Rows(t.Context(), "team/app")); err != nil || len(rows) != 1 {
+	if rows, err := trial.Collect(nobody.Rows(t.Context(), "team/app")); err != nil || len(rows) != 1 {
 		t.Errorf("anonymously: %v (%v)", rows, err)
 	}
 	if err := nobody.TryPush(t.Context(), "team/app"); providers.KindOf(err) != providers.Denied {

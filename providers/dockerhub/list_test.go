@@ -13,12 +13,13 @@ import (
 	"github.com/transship/transship/providers/dockerhub/dockerhubtest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // tagsOf reads the rows of a repository into tag -> row.
 func tagsOf(t *testing.T, r providers.Registry, repo string) map[string]providers.Row {
 	t.Helper()
-	rows, err := collect(r.Rows(t.Context(), repo))
+	rows, err := trial.Collect(r.Rows(t.Context(), repo))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,11 +72,11 @@ func TestRepositories(t *testing.T) {
 	s.Configure(func(q *dockerhubtest.Quirks) { q.PageMax = 1 })
 	r := open(t, s, "", "")
 	for prefix, want := range map[string][]string{"acme": {"acme/app", "acme/tool"}, "acme/t": {"acme/tool"}, "nobody/": nil} {
-		if got, err := collect(r.Repositories(t.Context(), prefix)); err != nil || !slices.Equal(got, want) {
+		if got, err := trial.Collect(r.Repositories(t.Context(), prefix)); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: %v (%v), want %v", prefix, got, err, want)
 		}
 	}
-	_, err := collect(r.Repositories(t.Context(), ""))
+	_, err := trial.Collect(r.Repositories(t.Context(), ""))
 	wantKind(t, err, providers.Unsupported, "begin each pattern of the rule with a namespace")
 }
 
@@ -84,7 +85,7 @@ func TestPagesStay(t *testing.T) {
 	s := serve(t)
 	load(t, s, "acme/app", anImage("y"), "v2")
 	s.Configure(func(q *dockerhubtest.Quirks) { q.PageMax, q.NextHost = 1, "127.0.0.2:1" })
-	_, err := collect(asSync(t, s).Rows(t.Context(), "acme/app"))
+	_, err := trial.Collect(asSync(t, s).Rows(t.Context(), "acme/app"))
 	wantKind(t, err, providers.Invalid, "")
 }
 
@@ -110,7 +111,7 @@ func TestOfficial(t *testing.T) {
 		t.Errorf("names %+v", caps.Names)
 	}
 	for _, bad := range []string{"acme/team/app", "a b/c", "../x"} {
-		_, err := collect(r.Rows(t.Context(), bad))
+		_, err := trial.Collect(r.Rows(t.Context(), bad))
 		wantKind(t, err, providers.Invalid, "namespace/name")
 	}
 }
@@ -134,7 +135,7 @@ func TestClosed(t *testing.T) {
 	if calls := s.Calls(); calls["login"] > 2 || calls["tags"] != 0 {
 		t.Errorf("calls of the API %v", calls)
 	}
-	_, err := collect(r.Repositories(t.Context(), "acme/"))
+	_, err := trial.Collect(r.Repositories(t.Context(), "acme/"))
 	wantKind(t, err, providers.Denied, "access token")
 }
 

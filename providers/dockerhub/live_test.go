@@ -9,6 +9,7 @@ import (
 
 	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // TestLive copies an image to Docker Hub and lists it, as docs/live-tests.md says.
@@ -39,7 +40,7 @@ func live(t *testing.T, r *Registry, namespace string) {
 	if tags := tagsOf(t, r, repo); tags["v1"].Digest != index.Digest {
 		t.Errorf("tags %v", tags)
 	}
-	got, err := collect(r.Repositories(t.Context(), repo))
+	got, err := trial.Collect(r.Repositories(t.Context(), repo))
 	if err != nil || len(got) != 1 || got[0] != repo {
 		t.Errorf("repositories %v (%v)", got, err)
 	}

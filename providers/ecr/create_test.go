@@ -13,6 +13,7 @@ import (
 	"github.com/transship/transship/providers/ecr/ecrtest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 var settings = Create{
@@ -62,11 +63,11 @@ func TestEnsureLeavesAlone(t *testing.T) {
 	if got := s.Settings("team/app"); !reflect.DeepEqual(got, before) {
 		t.Errorf("changed to %+v", got)
 	}
-	if _, err := collect(r.Rows(t.Context(), "team/app")); err != nil {
+	if _, err := trial.Collect(r.Rows(t.Context(), "team/app")); err != nil {
 		t.Fatal(err)
 	}
 	listed := open(t, s)
-	if _, err := collect(listed.Rows(t.Context(), "team/app")); err != nil {
+	if _, err := trial.Collect(listed.Rows(t.Context(), "team/app")); err != nil {
 		t.Fatal(err)
 	}
 	s.ResetCalls()
@@ -197,7 +198,7 @@ func TestUnfinished(t *testing.T) {
 	if err := r.Ensure(t.Context(), "team/app"); providers.KindOf(err) != providers.Invalid {
 		t.Errorf("a policy that is refused: %v", err)
 	}
-	if _, err := collect(r.Rows(t.Context(), "team/app")); err != nil {
+	if _, err := trial.Collect(r.Rows(t.Context(), "team/app")); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Ensure(t.Context(), "team/app"); err != nil {
@@ -360,8 +361,8 @@ func use(t *testing.T, push bool, c Create, actions []string) error {
 	signedIn(t, s.IAM().User("sync", actions...))
 	r := open(t, s, func(o *Options) { o.Create = c })
 	ask := []func() error{
-		func() error { _, err := collect(r.Repositories(t.Context(), "")); return err },
-		func() error { _, err := collect(r.Rows(t.Context(), "team/app")); return err },
+		func() error { _, err := trial.Collect(r.Repositories(t.Context(), "")); return err },
+		func() error { _, err := trial.Collect(r.Rows(t.Context(), "team/app")); return err },
 		func() error { _, err := r.Manifest(t.Context(), "team/app", "v1"); return err },
 		func() error {
 			b := content.Layer("l", 1000)

@@ -17,6 +17,7 @@ import (
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/ecr/ecrtest"
 	"github.com/transship/transship/providers/oci"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // cluster is an issuer whose tokens live for ten minutes.
@@ -58,7 +59,7 @@ func TestFederatedDay(t *testing.T) {
 			if _, err := r.Head(t.Context(), "team/app", "v1"); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := collect(r.Rows(t.Context(), "team/app")); err != nil {
+			if _, err := trial.Collect(r.Rows(t.Context(), "team/app")); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(5 * time.Minute)
@@ -85,7 +86,7 @@ func TestFederatedIssuerIsAway(t *testing.T) {
 		r := open(t, s, func(o *Options) {
 			o.OCI.Base, o.Identity.Federated = inProcess{s}, &Federated{Issuer: c, RoleARN: role}
 		})
-		rows := func() error { _, err := collect(r.Rows(t.Context(), "team/app")); return err }
+		rows := func() error { _, err := trial.Collect(r.Rows(t.Context(), "team/app")); return err }
 		if err := rows(); err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/transship/transship/providers/ecr/ecrtest"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // TestNothingLeaks: neither logs at any level nor errors hold a secret key, a
@@ -37,10 +38,10 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	tell := func(err error) { said.WriteString(err.Error()) }
 	s.IAM().Allow(role, "ecr:GetAuthorizationToken")
-	_, err = collect(r.Rows(t.Context(), "team/app"))
+	_, err = trial.Collect(r.Rows(t.Context(), "team/app"))
 	tell(err)
 	s.Fail(1, "DescribeRepositories", ecrtest.Fault{Code: "InvalidSignatureException", Message: "The request signature we calculated does not match.\n\nThe Canonical String for this request should have been\n'POST\n/\n\nx-amz-security-token:" + creds.SessionToken + "'"})
-	_, err = collect(r.Repositories(t.Context(), ""))
+	_, err = trial.Collect(r.Repositories(t.Context(), ""))
 	tell(err)
 	s.IAM().Revoke(role)
 	_, err = r.Head(context.Background(), "team/app", "v1")

@@ -13,6 +13,7 @@ import (
 	"github.com/transship/transship/providers/ecr/ecrtest"
 	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // TestRows: children, referrers and archived images are told apart, and the time
@@ -30,7 +31,7 @@ func TestRows(t *testing.T) {
 		}
 	}
 	s.Change("team/app", ecrtest.Settings{Archived: []string{cold.Digest.String()}})
-	rows, err := collect(open(t, s).Rows(t.Context(), "team/app"))
+	rows, err := trial.Collect(open(t, s).Rows(t.Context(), "team/app"))
 	if err != nil || len(rows) != 4 {
 		t.Fatalf("%d rows (%v)", len(rows), err)
 	}
@@ -72,7 +73,7 @@ func TestRowsAreCheap(t *testing.T) {
 			}
 		}
 	})
-	rows, err := collect(r.Rows(t.Context(), "app"))
+	rows, err := trial.Collect(r.Rows(t.Context(), "app"))
 	if err != nil || len(rows) != images {
 		t.Fatalf("%d rows (%v)", len(rows), err)
 	}
@@ -88,7 +89,7 @@ func TestOldFilter(t *testing.T) {
 	s.Fail(1, "DescribeImages", ecrtest.Fault{Code: "InvalidParameterException", Message: "Invalid parameter at 'imageStatus'"})
 	r := open(t, s)
 	for range 2 {
-		if rows, err := collect(r.Rows(t.Context(), "team/app")); err != nil || len(rows) != 1 {
+		if rows, err := trial.Collect(r.Rows(t.Context(), "team/app")); err != nil || len(rows) != 1 {
 			t.Errorf("%d rows (%v)", len(rows), err)
 		}
 	}
@@ -124,7 +125,7 @@ func TestErrors(t *testing.T) {
 			s := serve(t, ecrtest.Options{})
 			signedIn(t, s.IAM().User("sync"))
 			s.Fail(1000, "DescribeImages", tt.fault)
-			_, err := collect(open(t, s).Rows(t.Context(), "team/app"))
+			_, err := trial.Collect(open(t, s).Rows(t.Context(), "team/app"))
 			e, ok := errors.AsType[*providers.Error](err)
 			if !ok || e.Kind != tt.kind || e.Code != tt.fault.Code || !strings.Contains(e.Hint, tt.hint) || !strings.Contains(e.Error(), tt.fault.Message) {
 				t.Errorf("%#v (%v)", e, err)
@@ -151,7 +152,7 @@ func TestWrongPlace(t *testing.T) {
 		})...)
 	}
 	works(t, at("123456789012.dkr.ecr.eu-west-1.amazonaws.com"), ":user/sync", "the environment")
-	_, err = collect(at("999999999999.dkr.ecr.eu-west-1.amazonaws.com").Rows(t.Context(), "team/app"))
+	_, err = trial.Collect(at("999999999999.dkr.ecr.eu-west-1.amazonaws.com").Rows(t.Context(), "team/app"))
 	if providers.KindOf(err) != providers.NotFound || !strings.Contains(err.Error(), "999999999999") {
 		t.Errorf("another account: %v", err)
 	}
@@ -169,7 +170,7 @@ func TestWrongPlace(t *testing.T) {
 	r := open(t, s, func(o *Options) { o.Endpoints = Endpoints{ECR: dead.Endpoint(), STS: dead.Endpoint()} })
 	for _, ask := range []func() error{
 		func() error { _, err := r.Whoami(t.Context()); return err },
-		func() error { _, err := collect(r.Rows(t.Context(), "team/app")); return err },
+		func() error { _, err := trial.Collect(r.Rows(t.Context(), "team/app")); return err },
 	} {
 		if err := ask(); providers.KindOf(err) != providers.Unavailable || providers.HintOf(err) == "" {
 			t.Errorf("an endpoint where nobody is: %v", err)
@@ -183,7 +184,7 @@ func TestListOnly(t *testing.T) {
 	s := serve(t, ecrtest.Options{})
 	signedIn(t, s.IAM().User("reader", "ecr:GetAuthorizationToken", "ecr:Describe*", "ecr:BatchGetImage"))
 	r := open(t, s)
-	if _, err := collect(r.Rows(t.Context(), "team/app")); err != nil {
+	if _, err := trial.Collect(r.Rows(t.Context(), "team/app")); err != nil {
 		t.Error(err)
 	}
 	if err := r.Ensure(t.Context(), "team/app"); err != nil {
@@ -218,7 +219,7 @@ func TestObserved(t *testing.T) {
 	works(t, r, "assumed-role/mirror/transship", "auth.aws.roles")
 	width := r.Limiter().Width()
 	s.Fail(1, "DescribeImages", ecrtest.Fault{Code: "ThrottlingException", Message: "Rate exceeded"})
-	if _, err := collect(r.Rows(t.Context(), "team/app")); err != nil {
+	if _, err := trial.Collect(r.Rows(t.Context(), "team/app")); err != nil {
 		t.Fatal(err)
 	}
 	if r.Limiter().Width() >= width {

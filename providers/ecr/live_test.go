@@ -14,6 +14,7 @@ import (
 	"github.com/transship/transship/providers/ecr/ecrtest"
 	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // liveFolder is where the suite works at a live registry; everything below it is
@@ -73,7 +74,7 @@ func live(t *testing.T, r *Registry) {
 func cleanUp(t *testing.T, r *Registry) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	names, err := collect(r.Repositories(ctx, liveFolder+"/"))
+	names, err := trial.Collect(r.Repositories(ctx, liveFolder+"/"))
 	if err != nil {
 		t.Errorf("clean up: %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/transship/transship/providers/ecr/ecrtest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 var update = flag.Bool("update", false, "write the provider's row of docs/providers.md")
@@ -60,7 +61,7 @@ func referrers(t *testing.T) {
 	if list, err := r.Referrers(t.Context(), "app", subject.Digest); err != nil || len(list) != 1 || list[0].Digest != sig.Digest {
 		t.Errorf("%v (%v)", list, err)
 	}
-	rows, err := collect(r.Rows(t.Context(), "app"))
+	rows, err := trial.Collect(r.Rows(t.Context(), "app"))
 	found := false
 	for _, row := range rows {
 		found = found || row.Digest == sig.Digest && row.Subject == subject.Digest

@@ -18,6 +18,7 @@ import (
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/ecr/ecrtest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // works wants the registry to be read by both planes, as somebody whose ARN ends so.
@@ -26,23 +27,13 @@ func works(t *testing.T, r *Registry, arn, from string) {
 	if _, err := r.Head(t.Context(), "team/app", "v1"); err != nil {
 		t.Errorf("head: %v", err)
 	}
-	if rows, err := collect(r.Rows(t.Context(), "team/app")); err != nil || len(rows) != 1 {
+	if rows, err := trial.Collect(r.Rows(t.Context(), "team/app")); err != nil || len(rows) != 1 {
 		t.Errorf("%d rows (%v)", len(rows), err)
 	}
 	who, err := r.Whoami(t.Context())
 	if err != nil || !strings.HasSuffix(who.Name, arn) || !strings.Contains(who.From, from) {
 		t.Errorf("we are %v (%v), want %s from %s", who, err, arn, from)
 	}
-}
-
-func collect[T any](seq func(func(T, error) bool)) (all []T, err error) {
-	for v, e := range seq {
-		if e != nil {
-			return all, e
-		}
-		all = append(all, v)
-	}
-	return all, nil
 }
 
 func write(t *testing.T, name, text string) string {
@@ -213,7 +204,7 @@ func TestRevoked(t *testing.T) {
 		if providers.KindOf(err) != providers.Denied || !strings.Contains(err.Error(), "arn:aws:iam::123456789012:user/sync") || !strings.Contains(providers.HintOf(err), "revoked") {
 			t.Fatalf("with revoked keys: %v; %s", err, providers.HintOf(err))
 		}
-		_, err = collect(r.Rows(t.Context(), "team/app"))
+		_, err = trial.Collect(r.Rows(t.Context(), "team/app"))
 		if providers.KindOf(err) != providers.Denied {
 			t.Fatalf("rows with revoked keys: %v", err)
 		}
@@ -236,7 +227,7 @@ func TestMended(t *testing.T) {
 	r := open(t, s)
 	works(t, r, ":user/old", "configuration files")
 	s.IAM().Revoke(old.ID)
-	if _, err := collect(r.Rows(t.Context(), "team/app")); providers.KindOf(err) != providers.Denied {
+	if _, err := trial.Collect(r.Rows(t.Context(), "team/app")); providers.KindOf(err) != providers.Denied {
 		t.Fatalf("with revoked keys: %v", err)
 	}
 	if err := os.WriteFile(file, []byte(keys(fresh)), 0o600); err != nil {
@@ -245,7 +236,7 @@ func TestMended(t *testing.T) {
 	r.session.mu.Lock()
 	r.session.until = time.Now() // as if the time had passed
 	r.session.mu.Unlock()
-	if rows, err := collect(r.Rows(t.Context(), "team/app")); err != nil || len(rows) != 1 {
+	if rows, err := trial.Collect(r.Rows(t.Context(), "team/app")); err != nil || len(rows) != 1 {
 		t.Errorf("with new keys: %d rows (%v)", len(rows), err)
 	}
 }
@@ -296,7 +287,7 @@ func TestExchanges(t *testing.T) {
 			if _, err := r.Head(t.Context(), "team/app", "v1"); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := collect(r.Rows(t.Context(), "team/app")); err != nil {
+			if _, err := trial.Collect(r.Rows(t.Context(), "team/app")); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(5 * time.Minute)
@@ -430,7 +421,7 @@ func TestOwnPassword(t *testing.T) {
 	if caps, err := r.Caps(t.Context()); err != nil || caps.BulkDigests {
 		t.Errorf("without: %v (%v)", caps.BulkDigests, err)
 	}
-	rows, err := collect(r.Rows(t.Context(), "team/app"))
+	rows, err := trial.Collect(r.Rows(t.Context(), "team/app"))
 	if err != nil || len(rows) != 1 || rows[0].Tags[0] != "v1" {
 		t.Errorf("without AWS's credentials: %v (%v)", rows, err)
 	}

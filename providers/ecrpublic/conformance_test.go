@@ -57,16 +57,6 @@ func serve(t *testing.T, o ecrpublictest.Options) *ecrpublictest.Server {
 	return s
 }
 
-func collect[T any](seq func(func(T, error) bool)) (list []T, err error) {
-	for v, e := range seq {
-		if e != nil {
-			return list, e
-		}
-		list = append(list, v)
-	}
-	return list, nil
-}
-
 // TestConformance runs the suite that defines a provider against the emulator, with
 // every quirk of ECR Public on, through the real SDK.
 func TestConformance(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/transship/transship/providers/ecrpublic/ecrpublictest"
 	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // wants checks an error's kind, and that what it says to do holds words.
@@ -53,7 +54,7 @@ func TestRows(t *testing.T) {
 			}
 		}
 	})
-	rows, err := collect(r.Rows(t.Context(), "acme/app"))
+	rows, err := trial.Collect(r.Rows(t.Context(), "acme/app"))
 	if err != nil || len(rows) != images {
 		t.Fatalf("%d rows (%v)", len(rows), err)
 	}
@@ -83,14 +84,14 @@ func TestRowsOfOthers(t *testing.T) {
 	if err != nil || c.BulkDigests || c.PushTimes || c.Source(providers.CapRows) != providers.Account {
 		t.Errorf("of others, too: %+v (%v)", c, err)
 	}
-	_, err = collect(r.Rows(t.Context(), "docker/library/alpine"))
+	_, err = trial.Collect(r.Rows(t.Context(), "docker/library/alpine"))
 	wants(t, "no list of tags", err, providers.Unsupported, "transship copy")
 	s.Configure(func(q *ecrpublictest.Quirks) { q.TagsList = true })
-	rows, err := collect(r.Rows(t.Context(), "docker/library/alpine"))
+	rows, err := trial.Collect(r.Rows(t.Context(), "docker/library/alpine"))
 	if err != nil || len(rows) != 1 || !slices.Equal(rows[0].Tags, []string{"v1"}) || rows[0].Digest.Hex != "" {
 		t.Errorf("%+v (%v)", rows, err)
 	}
-	_, err = collect(r.Rows(t.Context(), "docker/library/none"))
+	_, err = trial.Collect(r.Rows(t.Context(), "docker/library/none"))
 	wants(t, "a repository that is not there", err, providers.NotFound, "alias")
 }
 
@@ -109,15 +110,15 @@ func TestRepositories(t *testing.T) {
 	r := open(t, s)
 	for prefix, want := range map[string]string{"acme/team/": "acme/team/app acme/team/web", "x1y2z3/team/a": "x1y2z3/team/app",
 		"acme/none": "", "acm": "1102", "": "1102"} {
-		got, err := collect(r.Repositories(t.Context(), prefix))
+		got, err := trial.Collect(r.Repositories(t.Context(), prefix))
 		if text := strings.Join(got, " "); err != nil || text != want && fmt.Sprint(len(got)) != want {
 			t.Errorf("%q: %d, %.80s (%v)", prefix, len(got), text, err)
 		}
 	}
-	_, err := collect(r.Repositories(t.Context(), "docker/"))
+	_, err := trial.Collect(r.Repositories(t.Context(), "docker/"))
 	wants(t, "those of others", err, providers.Unsupported, "without a pattern")
 	signedIn(t, s.AWS().IAM().UserOf("333333333333", "other"))
-	_, err = collect(open(t, s).Repositories(t.Context(), ""))
+	_, err = trial.Collect(open(t, s).Repositories(t.Context(), ""))
 	wants(t, "an account without a registry", err, providers.Unsupported, "without a pattern")
 }
 
@@ -142,7 +143,7 @@ func TestErrors(t *testing.T) {
 			s := serve(t, ecrpublictest.Options{})
 			signedIn(t, s.AWS().IAM().User("sync"))
 			s.AWS().Fail(1000, "DescribeImages", tt.fault)
-			_, err := collect(open(t, s).Rows(t.Context(), "acme/team/app"))
+			_, err := trial.Collect(open(t, s).Rows(t.Context(), "acme/team/app"))
 			wants(t, tt.fault.Code, err, tt.kind, tt.hint)
 			if n := s.Calls()["DescribeImages"]; n != tt.tries {
 				t.Errorf("%d tries, want %d", n, tt.tries)

@@ -14,6 +14,7 @@ import (
 	"github.com/transship/transship/providers/ecr"
 	"github.com/transship/transship/providers/ecrpublic/ecrpublictest"
 	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // liveFolder is where the suite works below an alias; everything below it is deleted
@@ -71,7 +72,7 @@ func live(t *testing.T, r *Registry, alias string, mounts bool) {
 func cleanUp(t *testing.T, r *Registry, alias string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	paths, err := collect(r.Repositories(ctx, alias+"/"+liveFolder+"/"))
+	paths, err := trial.Collect(r.Repositories(ctx, alias+"/"+liveFolder+"/"))
 	if err != nil {
 		t.Errorf("clean up: %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/transship/transship/providers/ecrpublic/ecrpublictest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // push brings an image by its config and layers.
@@ -189,7 +190,7 @@ func TestThrottle(t *testing.T) {
 	}
 	narrow := r.Limiter().Width()
 	s.AWS().Fail(1, "DescribeImages", ecrtest.Fault{Code: "ThrottlingException", Message: "Rate exceeded"})
-	if _, err := collect(r.Rows(t.Context(), "acme/team/app")); err != nil {
+	if _, err := trial.Collect(r.Rows(t.Context(), "acme/team/app")); err != nil {
 		t.Error(err)
 	}
 	if narrow >= width || r.Limiter().Width() >= width {

@@ -14,6 +14,7 @@ import (
 	"github.com/transship/transship/providers/ecrpublic/ecrpublictest"
 	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // TestSignIn: by a user, a role and a chain of roles; the API is asked in us-east-1
@@ -97,7 +98,7 @@ func TestGiven(t *testing.T) {
 	s := serve(t, ecrpublictest.Options{Quirks: func(q *ecrpublictest.Quirks) { q.TagsList = true }})
 	signedIn(t, s.AWS().IAM().User("sync"))
 	r := open(t, s, func(o *Options) { o.OCI.Authenticator = authn.Anonymous })
-	if rows, err := collect(r.Rows(t.Context(), "acme/team/app")); err != nil || len(rows) != 1 || rows[0].Digest.Hex != "" {
+	if rows, err := trial.Collect(r.Rows(t.Context(), "acme/team/app")); err != nil || len(rows) != 1 || rows[0].Digest.Hex != "" {
 		t.Errorf("%+v (%v)", rows, err)
 	}
 	if c, err := r.Caps(t.Context()); err != nil || c.BulkDigests || c.Catalog != providers.No {
@@ -158,7 +159,7 @@ func TestNothingLeaks(t *testing.T) {
 	for _, ask := range []func() error{
 		func() error { return r.Ensure(t.Context(), "acme/team/new") },
 		func() error { return r.TryPush(t.Context(), "acme/team/app") },
-		func() error { _, err := collect(r.Rows(t.Context(), "docker/library/alpine")); return err },
+		func() error { _, err := trial.Collect(r.Rows(t.Context(), "docker/library/alpine")); return err },
 	} {
 		err := ask()
 		if err == nil {

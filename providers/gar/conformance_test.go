@@ -65,16 +65,6 @@ func serve(t *testing.T, o gartest.Options) *gartest.Server {
 	return s
 }
 
-func collect[T any](seq func(func(T, error) bool)) (all []T, err error) {
-	for v, e := range seq {
-		if e != nil {
-			return all, e
-		}
-		all = append(all, v)
-	}
-	return all, nil
-}
-
 // TestConformance runs the suite that defines a provider against the emulator,
 // with every quirk of Artifact Registry on, through Google's own library.
 func TestConformance(t *testing.T) {

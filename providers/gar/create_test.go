@@ -11,6 +11,7 @@ import (
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/gar/gartest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 const cleanup = `[{"name": "old", "action": {"type": "Delete"}, "condition": {"tagState": "untagged", "olderThan": "30d"}},
@@ -198,7 +199,7 @@ func TestMissingOrDenied(t *testing.T) {
 	m := content.Image("x", nil)
 	try := func(r *Registry, repo string) map[string]error {
 		errs := map[string]error{"push": r.TryPush(t.Context(), repo)}
-		_, errs["rows"] = collect(r.Rows(t.Context(), repo))
+		_, errs["rows"] = trial.Collect(r.Rows(t.Context(), repo))
 		_, errs["head"] = r.Head(t.Context(), repo, "v1")
 		_, errs["manifest"] = r.Manifest(t.Context(), repo, "v1")
 		_, errs["stat"] = r.Stat(t.Context(), repo, m.Blobs[0].Digest)
@@ -247,7 +248,7 @@ func TestListButNotPush(t *testing.T) {
 	signedIn(t, s, reader)
 	r := open(t, s)
 	works(t, r, reader, "")
-	if rows, err := collect(r.Rows(t.Context(), app)); err != nil || len(rows) != 1 {
+	if rows, err := trial.Collect(r.Rows(t.Context(), app)); err != nil || len(rows) != 1 {
 		t.Errorf("%d rows (%v)", len(rows), err)
 	}
 	err := r.TryPush(t.Context(), app)

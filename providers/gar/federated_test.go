@@ -9,6 +9,7 @@ import (
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/gar/gartest"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 const pool = "projects/42/locations/global/workloadIdentityPools/p/providers/x"
@@ -47,7 +48,7 @@ func TestFederatedDay(t *testing.T) {
 			if _, err := r.Head(t.Context(), app, "v1"); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := collect(r.Repositories(t.Context(), "acme/")); err != nil {
+			if _, err := trial.Collect(r.Repositories(t.Context(), "acme/")); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(5 * time.Minute)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/transship/transship/providers/gar/gartest"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // stderr catches what is printed, as Google's libraries do, until it is asked for.
@@ -55,12 +56,12 @@ func TestNothingLeaks(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Configure(func(q *gartest.Quirks) { q.PlainTags = true })
-	if _, err := collect(r.Rows(t.Context(), app)); err != nil {
+	if _, err := trial.Collect(r.Rows(t.Context(), app)); err != nil {
 		t.Fatal(err)
 	}
 	s.RevokeKey(file)
 	s.IAM().ExpireTokens()
-	_, err = collect(r.Repositories(t.Context(), "acme/"))
+	_, err = trial.Collect(r.Repositories(t.Context(), "acme/"))
 	said.WriteString(err.Error())
 	_, err = r.Head(t.Context(), app, "v1")
 	said.WriteString(err.Error())

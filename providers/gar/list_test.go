@@ -14,6 +14,7 @@ import (
 	"github.com/transship/transship/providers/gar/gartest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 func load(t *testing.T, s *gartest.Server, repo string, m *content.Manifest, tags ...string) {
@@ -38,7 +39,7 @@ func TestRows(t *testing.T) {
 		"from the API's, without it": func(q *gartest.Quirks) { q.PlainTags = true },
 	} {
 		s.Configure(quirk)
-		rows, err := collect(open(t, s).Rows(t.Context(), app))
+		rows, err := trial.Collect(open(t, s).Rows(t.Context(), app))
 		if err != nil || len(rows) != 3 {
 			t.Fatalf("%s: %d rows (%v)", name, len(rows), err)
 		}
@@ -65,7 +66,7 @@ func TestNoList(t *testing.T) {
 	s := serve(t, gartest.Options{})
 	signedIn(t, s, s.IAM().Account("sync"))
 	s.Next(1, registrytest.Tags, registrytest.Fault{Status: 200, JSON: `{"manifest": 1}`})
-	if rows, err := collect(open(t, s).Rows(t.Context(), app)); err != nil || len(rows) != 1 || len(rows[0].Tags) != 1 || s.Calls()["ListVersions"] != 1 {
+	if rows, err := trial.Collect(open(t, s).Rows(t.Context(), app)); err != nil || len(rows) != 1 || len(rows[0].Tags) != 1 || s.Calls()["ListVersions"] != 1 {
 		t.Errorf("%+v (%v)", rows, err)
 	}
 }
@@ -86,7 +87,7 @@ func TestLongList(t *testing.T) {
 		s.Configure(func(q *gartest.Quirks) { q.ManifestCap = most })
 		s.ResetCalls()
 		s.ResetCounts()
-		rows, err := collect(open(t, s).Rows(t.Context(), app))
+		rows, err := trial.Collect(open(t, s).Rows(t.Context(), app))
 		tags := map[string]v1.Hash{}
 		for _, row := range rows {
 			for _, tag := range row.Tags {
@@ -117,13 +118,13 @@ func TestMany(t *testing.T) {
 		}
 	}
 	r := open(t, s)
-	names, err := collect(r.Repositories(t.Context(), "acme/mirror/"))
+	names, err := trial.Collect(r.Repositories(t.Context(), "acme/mirror/"))
 	if err != nil || len(names) != packages {
 		t.Fatalf("%d repositories (%v)", len(names), err)
 	}
 	rows := 0
 	for _, name := range names {
-		all, err := collect(r.Rows(t.Context(), name))
+		all, err := trial.Collect(r.Rows(t.Context(), name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,19 +158,19 @@ func TestRepositories(t *testing.T) {
 		"example.com/acme/":        {"example.com/acme/mirror/g"},
 		"example.com/acme/mirror/": {"example.com/acme/mirror/g"},
 	} {
-		got, err := collect(r.Repositories(t.Context(), prefix))
+		got, err := trial.Collect(r.Repositories(t.Context(), prefix))
 		slices.Sort(got)
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("below %q: %v (%v), want %v", prefix, got, err, want)
 		}
 	}
 	for _, prefix := range []string{"", "acme", "example.com/", "example.com/acme"} {
-		_, err := collect(r.Repositories(t.Context(), prefix))
+		_, err := trial.Collect(r.Repositories(t.Context(), prefix))
 		if providers.KindOf(err) != providers.Unsupported || !strings.Contains(providers.HintOf(err), "project") {
 			t.Errorf("below %q: %v", prefix, err)
 		}
 	}
-	_, err := collect(r.Repositories(t.Context(), "absent/"))
+	_, err := trial.Collect(r.Repositories(t.Context(), "absent/"))
 	if providers.KindOf(err) != providers.Denied || !strings.Contains(providers.HintOf(err), "artifactregistry.repositories.list on projects/absent") {
 		t.Errorf("of a project that is not there: %v; %s", err, providers.HintOf(err))
 	}
@@ -200,7 +201,7 @@ func TestRepositoriesFiltered(t *testing.T) {
 	} {
 		s.Configure(func(q *gartest.Quirks) { q.FiltersNothing = tt.nothing })
 		before := s.Calls()
-		got, err := collect(r.Repositories(t.Context(), tt.prefix))
+		got, err := trial.Collect(r.Repositories(t.Context(), tt.prefix))
 		calls := s.Calls()
 		repos, packages := calls["ListRepositories"]-before["ListRepositories"], calls["ListPackages"]-before["ListPackages"]
 		if err != nil || len(got) != tt.names || repos != tt.repositories || packages != tt.packages {
@@ -223,11 +224,11 @@ func TestGCR(t *testing.T) {
 			t.Errorf("%s: no repository was made in %s", host, s.Location())
 		}
 		load(t, s, "example.com/acme/team/app", m, "v1")
-		names, err := collect(r.Repositories(t.Context(), "example.com/acme/"))
+		names, err := trial.Collect(r.Repositories(t.Context(), "example.com/acme/"))
 		if err != nil || !slices.Equal(names, []string{"example.com/acme/team/app"}) {
 			t.Errorf("%s: %v (%v)", host, names, err)
 		}
-		if rows, err := collect(r.Rows(t.Context(), "example.com/acme/team/app")); err != nil || len(rows) != 1 {
+		if rows, err := trial.Collect(r.Rows(t.Context(), "example.com/acme/team/app")); err != nil || len(rows) != 1 {
 			t.Errorf("%s: %v (%v)", host, rows, err)
 		}
 	}
@@ -258,7 +259,7 @@ func TestErrors(t *testing.T) {
 			s := serve(t, gartest.Options{})
 			signedIn(t, s, s.IAM().Account("sync"))
 			s.Fail(1000, "ListPackages", tt.fault)
-			_, err := collect(open(t, s).Repositories(t.Context(), "acme/mirror/"))
+			_, err := trial.Collect(open(t, s).Repositories(t.Context(), "acme/mirror/"))
 			e, ok := errors.AsType[*providers.Error](err)
 			if !ok || e.Kind != tt.kind || !strings.Contains(e.Error(), tt.says) || !strings.Contains(e.Hint, tt.hint) || e.Op == "" || e.Ref == "" {
 				t.Errorf("%#v (%v)", e, err)

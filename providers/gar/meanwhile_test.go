@@ -8,6 +8,7 @@ import (
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/gar/gartest"
 	"github.com/transship/transship/providers/oci"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // TestMadeMeanwhile: a repository that somebody makes between the registry's answer,
@@ -25,7 +26,7 @@ func TestMadeMeanwhile(t *testing.T) {
 			}
 		}
 	})
-	if _, err := collect(r.Rows(t.Context(), "acme/late/app")); providers.KindOf(err) != providers.NotFound || tries != 1 {
+	if _, err := trial.Collect(r.Rows(t.Context(), "acme/late/app")); providers.KindOf(err) != providers.NotFound || tries != 1 {
 		t.Errorf("after %d refusals: %v", tries, err)
 	}
 }
@@ -36,7 +37,7 @@ func TestDeniedTwice(t *testing.T) {
 	s := serve(t, gartest.Options{})
 	signedIn(t, s, s.IAM().Account("sync", "artifactregistry.repositories.get"))
 	r := open(t, s)
-	_, err := collect(r.Rows(t.Context(), "acme/mirror/team/app"))
+	_, err := trial.Collect(r.Rows(t.Context(), "acme/mirror/team/app"))
 	if n := s.Counts().Status[http.StatusForbidden]; providers.KindOf(err) != providers.Denied || n != 2 {
 		t.Errorf("after %d refusals: %v", n, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/transship/transship/providers/gar/gartest"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // TestStays: an API that leads elsewhere is not followed there, as each request
@@ -20,7 +21,7 @@ func TestStays(t *testing.T) {
 	s := serve(t, gartest.Options{})
 	signedIn(t, s, s.IAM().Account("base"))
 	r := open(t, s, func(o *Options) { o.Endpoints.API = front.URL })
-	if _, err := collect(r.Repositories(t.Context(), "acme/")); err == nil {
+	if _, err := trial.Collect(r.Repositories(t.Context(), "acme/")); err == nil {
 		t.Error("a redirect is taken for a list")
 	}
 	if led.Load() {

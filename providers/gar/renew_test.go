@@ -15,6 +15,7 @@ import (
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/gar/gartest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // inProcess speaks to the emulator's API without a socket, and to a registry that
@@ -68,7 +69,7 @@ func TestExchanges(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if _, err := collect(r.Repositories(t.Context(), "acme/")); err != nil {
+				if _, err := trial.Collect(r.Repositories(t.Context(), "acme/")); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(5 * time.Minute)
@@ -90,7 +91,7 @@ func TestRenewalFails(t *testing.T) {
 		r := open(t, s, func(o *Options) { o.OCI.Base = inProcess{s} })
 		both := func() (error, error) {
 			_, head := r.Head(t.Context(), app, "v1")
-			_, list := collect(r.Repositories(t.Context(), "acme/"))
+			_, list := trial.Collect(r.Repositories(t.Context(), "acme/"))
 			return head, list
 		}
 		if head, list := both(); head != nil || list != nil {
@@ -131,7 +132,7 @@ func TestNoMetadata(t *testing.T) {
 		defer r.Close()
 		start := time.Now()
 		for range 3 {
-			_, err = collect(r.Repositories(t.Context(), "acme/"))
+			_, err = trial.Collect(r.Repositories(t.Context(), "acme/"))
 			if providers.KindOf(err) != providers.Denied || !strings.Contains(err.Error(), "no credentials were found") {
 				t.Fatalf("without credentials: %v", err)
 			}
@@ -218,7 +219,7 @@ func TestRetryAfter(t *testing.T) {
 				before := r.Limiter().Width()
 				s.Fail(1, "ListRepositories", gartest.Fault{Code: 503, Status: "UNAVAILABLE", RetryAfter: tt.after()})
 				start := time.Now()
-				_, err := collect(r.Repositories(t.Context(), "acme/"))
+				_, err := trial.Collect(r.Repositories(t.Context(), "acme/"))
 				took := time.Since(start)
 				if tt.fails != (providers.KindOf(err) == providers.Unavailable) || took < tt.waits || took > tt.waits+10*time.Second {
 					t.Errorf("%v after %v, want to wait %v", err, took, tt.waits)

@@ -14,6 +14,7 @@ import (
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/gar/gartest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 const app = "acme/mirror/team/app"
@@ -24,7 +25,7 @@ func works(t *testing.T, r *Registry, name, from string) {
 	if _, err := r.Head(t.Context(), app, "v1"); err != nil {
 		t.Errorf("head: %v", err)
 	}
-	if names, err := collect(r.Repositories(t.Context(), "acme/")); err != nil || len(names) != 1 {
+	if names, err := trial.Collect(r.Repositories(t.Context(), "acme/")); err != nil || len(names) != 1 {
 		t.Errorf("repositories %v (%v)", names, err)
 	}
 	who, err := r.Whoami(t.Context())
@@ -127,7 +128,7 @@ func TestImpersonation(t *testing.T) {
 		if providers.KindOf(err) != providers.Denied || !strings.Contains(err.Error(), last) || !strings.Contains(providers.HintOf(err), "serviceAccountTokenCreator") {
 			t.Fatalf("without trust: %v; %s", err, providers.HintOf(err))
 		}
-		_, err = collect(wrong.Repositories(t.Context(), "acme/"))
+		_, err = trial.Collect(wrong.Repositories(t.Context(), "acme/"))
 		if providers.KindOf(err) != providers.Denied {
 			t.Fatalf("repositories without trust: %v", err)
 		}
@@ -152,7 +153,7 @@ func TestOneToken(t *testing.T) {
 				}
 			})
 			g.Go(func() {
-				if _, err := collect(r.Repositories(t.Context(), "acme/mirror/")); err != nil {
+				if _, err := trial.Collect(r.Repositories(t.Context(), "acme/mirror/")); err != nil {
 					t.Error(err)
 				}
 			})
@@ -239,7 +240,7 @@ func TestRevoked(t *testing.T) {
 		if providers.KindOf(err) != providers.Denied || !strings.Contains(err.Error(), email) || !strings.Contains(providers.HintOf(err), "revoked") {
 			t.Fatalf("with a revoked key: %v; %s", err, providers.HintOf(err))
 		}
-		if _, err := collect(r.Repositories(t.Context(), "acme/")); providers.KindOf(err) != providers.Denied {
+		if _, err := trial.Collect(r.Repositories(t.Context(), "acme/")); providers.KindOf(err) != providers.Denied {
 			t.Fatalf("repositories with a revoked key: %v", err)
 		}
 	}
@@ -252,7 +253,7 @@ func TestRevoked(t *testing.T) {
 	r.tokens.mu.Lock()
 	r.tokens.until = time.Now() // as if the time had passed
 	r.tokens.mu.Unlock()
-	if names, err := collect(r.Repositories(t.Context(), "acme/")); err != nil || len(names) != 1 {
+	if names, err := trial.Collect(r.Repositories(t.Context(), "acme/")); err != nil || len(names) != 1 {
 		t.Errorf("with a new key: %v (%v)", names, err)
 	}
 }
@@ -287,11 +288,11 @@ func TestWrongPlace(t *testing.T) {
 	}
 	s.Configure(func(q *gartest.Quirks) { q.ClockOffset = 0 })
 	away := open(t, s, func(o *Options) { o.Endpoints.API = "http://127.0.0.1:1" })
-	_, err := collect(away.Repositories(t.Context(), "acme/"))
+	_, err := trial.Collect(away.Repositories(t.Context(), "acme/"))
 	if providers.KindOf(err) != providers.Unavailable || !strings.Contains(providers.HintOf(err), "artifactregistry.googleapis.com") {
 		t.Errorf("an API that is not there: %v", err)
 	}
-	if rows, err := collect(away.Rows(t.Context(), app)); err != nil || len(rows) != 1 {
+	if rows, err := trial.Collect(away.Rows(t.Context(), app)); err != nil || len(rows) != 1 {
 		t.Errorf("tags without the API: %v (%v)", rows, err)
 	}
 	if err := away.Ensure(t.Context(), app); providers.KindOf(err) != providers.Unavailable {
@@ -308,13 +309,13 @@ func TestGiven(t *testing.T) {
 	r := open(t, s, func(o *Options) {
 		o.OCI.Authenticator = &authn.Basic{Username: "_json_key", Password: string(file)}
 	})
-	if rows, err := collect(r.Rows(t.Context(), app)); err != nil || len(rows) != 1 || rows[0].Digest.Hex == "" {
+	if rows, err := trial.Collect(r.Rows(t.Context(), app)); err != nil || len(rows) != 1 || rows[0].Digest.Hex == "" {
 		t.Errorf("rows %v (%v)", rows, err)
 	}
 	if caps, err := r.Caps(t.Context()); err != nil || caps.Catalog != providers.No {
 		t.Errorf("caps %+v (%v)", caps, err)
 	}
-	if _, err := collect(r.Repositories(t.Context(), "acme/")); providers.KindOf(err) != providers.Unsupported {
+	if _, err := trial.Collect(r.Repositories(t.Context(), "acme/")); providers.KindOf(err) != providers.Unsupported {
 		t.Errorf("repositories: %v", err)
 	}
 	if err := r.Ensure(t.Context(), "acme/absent/app"); err != nil {

@@ -53,16 +53,6 @@ func image(name string) *content.Manifest {
 	return content.Image(name, []content.Blob{content.Layer(name, 1000)})
 }
 
-func collect[T any](seq func(func(T, error) bool)) (all []T, err error) {
-	for v, e := range seq {
-		if e != nil {
-			return all, e
-		}
-		all = append(all, v)
-	}
-	return all, nil
-}
-
 // copyImage brings an image to the registry by single writes, as transfer does.
 func copyImage(t *testing.T, r providers.Registry, repo, tag string, m *content.Manifest) {
 	t.Helper()

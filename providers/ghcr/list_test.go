@@ -13,13 +13,14 @@ import (
 	"github.com/transship/transship/providers/ghcr/ghcrtest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // tagsOf reads the rows of a repository into tag -> digest, and counts those
 // without a tag.
 func tagsOf(t *testing.T, r *Registry, repo string) (tags map[string]string, untagged int) {
 	t.Helper()
-	rows, err := collect(r.Rows(t.Context(), repo))
+	rows, err := trial.Collect(r.Rows(t.Context(), repo))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func testBulk(t *testing.T) {
 	if caps, err := r.Caps(t.Context()); err != nil || !caps.BulkDigests {
 		t.Errorf("caps %+v, %v", caps, err)
 	}
-	rows, err := collect(r.Rows(t.Context(), "acme/app"))
+	rows, err := trial.Collect(r.Rows(t.Context(), "acme/app"))
 	if err != nil || len(rows) != 1 || rows[0].Pushed.IsZero() || time.Since(rows[0].Pushed) > time.Hour {
 		t.Errorf("rows %+v (%v), want one with its time", rows, err)
 	}
@@ -77,11 +78,11 @@ func TestOwners(t *testing.T) {
 	if n := s.Calls()["versions"]; n != 3 {
 		t.Errorf("%d calls, want one to learn that jo is a user and two lists", n)
 	}
-	got, err := collect(r.Repositories(t.Context(), "acme/"))
+	got, err := trial.Collect(r.Repositories(t.Context(), "acme/"))
 	if err != nil || !slices.Equal(got, []string{"acme/app"}) {
 		t.Errorf("repositories of acme: %v (%v)", got, err)
 	}
-	_, err = collect(r.Repositories(t.Context(), ""))
+	_, err = trial.Collect(r.Repositories(t.Context(), ""))
 	wantKind(t, err, providers.Unsupported, "begin each pattern of the rule with an owner")
 	for _, err := range r.Rows(t.Context(), "acme/gone") {
 		wantKind(t, err, providers.NotFound, "")
@@ -144,7 +145,7 @@ func TestPagesStay(t *testing.T) {
 	s := serve(t)
 	load(t, s, "acme/app", image("y"), "v2")
 	s.Configure(func(q *ghcrtest.Quirks) { q.PageMax, q.NextHost = 1, "127.0.0.2:1" })
-	_, err := collect(open(t, s, pusher(s)).Rows(t.Context(), "acme/app"))
+	_, err := trial.Collect(open(t, s, pusher(s)).Rows(t.Context(), "acme/app"))
 	wantKind(t, err, providers.Invalid, "")
 }
 

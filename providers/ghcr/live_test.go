@@ -9,6 +9,7 @@ import (
 
 	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // TestLive copies an image to ghcr.io and lists it, as docs/live-tests.md says. The
@@ -43,7 +44,7 @@ func live(t *testing.T, r *Registry, owner string) {
 	if tags["v1"] != index.Digest.String() || untagged == 0 {
 		t.Errorf("tags %v, and %d manifests without", tags, untagged)
 	}
-	got, err := collect(r.Repositories(t.Context(), owner+"/transship-test/"))
+	got, err := trial.Collect(r.Repositories(t.Context(), owner+"/transship-test/"))
 	if err != nil || len(got) != 1 || got[0] != repo {
 		t.Errorf("repositories %v (%v)", got, err)
 	}

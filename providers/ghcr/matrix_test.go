@@ -10,6 +10,7 @@ import (
 	"github.com/transship/transship/providers/ghcr/ghcrtest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 var update = flag.Bool("update", false, "write the row of docs/providers.md")
@@ -71,7 +72,7 @@ func cellCreation(t *testing.T) {
 	s := serve(t)
 	r := open(t, s, pusher(s))
 	copyImage(t, r, "acme/new/one", "v1", image("n"))
-	got, err := collect(r.Repositories(t.Context(), "acme/new"))
+	got, err := trial.Collect(r.Repositories(t.Context(), "acme/new"))
 	if err != nil || len(got) != 1 {
 		t.Errorf("repositories %v (%v)", got, err)
 	}

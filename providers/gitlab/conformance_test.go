@@ -41,16 +41,6 @@ func serve(t *testing.T, o gitlabtest.Options) *gitlabtest.Server {
 	return s
 }
 
-func collect[T any](seq func(func(T, error) bool)) (list []T, err error) {
-	for v, e := range seq {
-		if e != nil {
-			return list, e
-		}
-		list = append(list, v)
-	}
-	return list, nil
-}
-
 // TestConformance runs the suite that defines a provider against the emulator, with
 // every quirk of GitLab on: with the registry's own API and without it, as a group
 // whose projects are there.

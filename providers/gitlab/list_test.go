@@ -14,6 +14,7 @@ import (
 	"github.com/transship/transship/providers/gitlab/gitlabtest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // TestRows: tags have their digest, type and the time at which they came or were
@@ -30,7 +31,7 @@ func TestRows(t *testing.T) {
 	s.SetTagged("acme/app", "v1", came, time.Time{})
 	s.SetTagged("acme/app", "latest", came, moved)
 	r := open(t, s, as("sync", s.Token("sync", "read_registry")))
-	rows, err := collect(r.Rows(t.Context(), "acme/app"))
+	rows, err := trial.Collect(r.Rows(t.Context(), "acme/app"))
 	if err != nil || len(rows) != 3 {
 		t.Fatalf("rows %+v (%v)", rows, err)
 	}
@@ -64,7 +65,7 @@ func TestRowsAreCheap(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	rows, err := collect(open(t, s, as("sync", s.Token("sync", all...))).Rows(t.Context(), "acme/app"))
+	rows, err := trial.Collect(open(t, s, as("sync", s.Token("sync", all...))).Rows(t.Context(), "acme/app"))
 	if err != nil || len(rows) != tags {
 		t.Fatalf("%d rows (%v)", len(rows), err)
 	}
@@ -85,7 +86,7 @@ func TestWithoutMetadata(t *testing.T) {
 		t.Errorf("before anything was asked: %+v, %v", c, err)
 	}
 	for repo, tag := range map[string]string{"acme/app/api": "v1", "acme/app/web": "v2"} {
-		rows, err := collect(r.Rows(t.Context(), repo))
+		rows, err := trial.Collect(r.Rows(t.Context(), repo))
 		if err != nil || len(rows) != 1 || rows[0].Tags[0] != tag || rows[0].Digest.Hex != "" {
 			t.Errorf("%s: %+v (%v)", repo, rows, err)
 		}
@@ -99,7 +100,7 @@ func TestWithoutMetadata(t *testing.T) {
 	}
 	s.Configure(func(q *gitlabtest.Quirks) { q.NoMetadata = false })
 	r.bare.Store(0) // a day later
-	if rows, err := collect(r.Rows(t.Context(), "acme/app/api")); err != nil || rows[0].Digest.Hex == "" {
+	if rows, err := trial.Collect(r.Rows(t.Context(), "acme/app/api")); err != nil || rows[0].Digest.Hex == "" {
 		t.Errorf("after the upgrade: %+v (%v)", rows, err)
 	}
 }
@@ -108,10 +109,10 @@ func TestWithoutMetadata(t *testing.T) {
 func TestAbsentIsNotOld(t *testing.T) {
 	s := serve(t, gitlabtest.Options{})
 	r := open(t, s, as("sync", s.Token("sync", all...)))
-	if _, err := collect(r.Rows(t.Context(), "acme/app/none")); providers.KindOf(err) != providers.NotFound {
+	if _, err := trial.Collect(r.Rows(t.Context(), "acme/app/none")); providers.KindOf(err) != providers.NotFound {
 		t.Errorf("%v", err)
 	}
-	if rows, err := collect(r.Rows(t.Context(), "acme/app/api")); err != nil || rows[0].Digest.Hex == "" {
+	if rows, err := trial.Collect(r.Rows(t.Context(), "acme/app/api")); err != nil || rows[0].Digest.Hex == "" {
 		t.Errorf("%+v (%v)", rows, err)
 	}
 }
@@ -122,12 +123,12 @@ func TestBrokenRows(t *testing.T) {
 	r := open(t, s, as("sync", s.Token("sync", all...)))
 	for text, kind := range map[string]providers.Kind{`{"tags":[]}`: providers.Invalid, `[{"name":"v1"`: providers.Invalid} {
 		s.Fail(1, "tags", gitlabtest.Fault{Status: 200, JSON: text})
-		if _, err := collect(r.Rows(t.Context(), "acme/app/api")); providers.KindOf(err) != kind {
+		if _, err := trial.Collect(r.Rows(t.Context(), "acme/app/api")); providers.KindOf(err) != kind {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
 	s.Fail(1, "tags", gitlabtest.Fault{Status: 200, JSON: `[{"name":"v1","digest":"md5:1","referrers":[{"digest":"none"}]}]`})
-	rows, err := collect(r.Rows(t.Context(), "acme/app/api"))
+	rows, err := trial.Collect(r.Rows(t.Context(), "acme/app/api"))
 	if err != nil || len(rows) != 1 || rows[0].Tags[0] != "v1" || rows[0].Digest.Hex != "" {
 		t.Errorf("a digest that is none: %+v (%v)", rows, err)
 	}
@@ -158,7 +159,7 @@ func TestRepositories(t *testing.T) {
 		{"acme/none", "", 1},
 	} {
 		s.ResetCalls()
-		got, err := collect(r.Repositories(t.Context(), tt.prefix))
+		got, err := trial.Collect(r.Repositories(t.Context(), tt.prefix))
 		if strings.Join(got, " ") != tt.want || err != nil {
 			t.Errorf("%s: %v (%v)", tt.prefix, got, err)
 		}
@@ -175,7 +176,7 @@ func TestManyRepositories(t *testing.T) {
 	for i := range 250 {
 		s.Create(fmt.Sprint("acme/app/r", i))
 	}
-	got, err := collect(open(t, s, as("sync", s.Token("sync", all...))).Repositories(t.Context(), "acme/"))
+	got, err := trial.Collect(open(t, s, as("sync", s.Token("sync", all...))).Repositories(t.Context(), "acme/"))
 	if err != nil || len(got) != 250 || s.Calls()["group"] != 3 {
 		t.Errorf("%d repositories by %v (%v)", len(got), s.Calls(), err)
 	}
@@ -202,7 +203,7 @@ func TestCannotList(t *testing.T) {
 		{"a GitLab that is not known", "acme/", []func(*Options){func(o *Options) { o.API = "" }}, providers.Unsupported, "apiHost"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := collect(open(t, s, tt.change...).Repositories(t.Context(), tt.prefix))
+			got, err := trial.Collect(open(t, s, tt.change...).Repositories(t.Context(), tt.prefix))
 			e, ok := errors.AsType[*providers.Error](err)
 			if !ok || e.Kind != tt.kind || !strings.Contains(e.Hint, tt.hint) || len(got) != 0 {
 				t.Errorf("%v: %v (%+v)", got, err, e)
@@ -219,10 +220,10 @@ func TestPublic(t *testing.T) {
 	s := serve(t, gitlabtest.Options{})
 	s.Publish("acme/app")
 	r := open(t, s, func(o *Options) { o.OCI.Push = false })
-	if got, err := collect(r.Repositories(t.Context(), "acme/")); err != nil || len(got) != 1 {
+	if got, err := trial.Collect(r.Repositories(t.Context(), "acme/")); err != nil || len(got) != 1 {
 		t.Errorf("repositories %v (%v)", got, err)
 	}
-	if rows, err := collect(r.Rows(t.Context(), "acme/app/api")); err != nil || len(rows) != 1 {
+	if rows, err := trial.Collect(r.Rows(t.Context(), "acme/app/api")); err != nil || len(rows) != 1 {
 		t.Errorf("rows %v (%v)", rows, err)
 	}
 }

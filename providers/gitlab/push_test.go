@@ -9,6 +9,7 @@ import (
 	"github.com/transship/transship/providers/gitlab/gitlabtest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // push brings an image by its config and layers.
@@ -144,7 +145,7 @@ func TestReferrers(t *testing.T) {
 			if c, err := r.Caps(t.Context()); err != nil || c.Referrers != providers.No || c.Fallback != providers.No {
 				t.Errorf("caps %+v (%v)", c, err)
 			}
-			rows, err := collect(r.Rows(t.Context(), "acme/app/api"))
+			rows, err := trial.Collect(r.Rows(t.Context(), "acme/app/api"))
 			found := false
 			for _, row := range rows {
 				found = found || row.Digest == sig.Digest && row.Subject == subject.Digest
@@ -206,7 +207,7 @@ func TestTokensEnd(t *testing.T) {
 		t.Error(err)
 	}
 	s.ExpireTokens()
-	if _, err := collect(r.Rows(t.Context(), "acme/app/api")); err != nil {
+	if _, err := trial.Collect(r.Rows(t.Context(), "acme/app/api")); err != nil {
 		t.Error(err)
 	}
 }
@@ -224,14 +225,14 @@ func TestThrottle(t *testing.T) {
 		t.Errorf("the width stayed at %d", width)
 	}
 	s.Fail(1, "tags", gitlabtest.Fault{Status: 429, JSON: `{}`, RetryAfter: "0"})
-	if _, err := collect(r.Rows(t.Context(), "acme/app/api")); err != nil {
+	if _, err := trial.Collect(r.Rows(t.Context(), "acme/app/api")); err != nil {
 		t.Error(err)
 	}
 	s.Fail(1, "group", gitlabtest.Fault{Status: 429, JSON: `{"message":{"error":"This endpoint has been requested too many times. Try again later."}}`, RetryAfter: "0"})
-	if _, err := collect(r.Repositories(t.Context(), "acme/")); err != nil || s.Calls()["group"] != 2 {
+	if _, err := trial.Collect(r.Repositories(t.Context(), "acme/")); err != nil || s.Calls()["group"] != 2 {
 		t.Errorf("%v (%v)", s.Calls(), err)
 	}
 	s.Fail(9, "group", gitlabtest.Fault{Status: 429, JSON: `{}`})
-	_, err := collect(r.Repositories(t.Context(), "acme/"))
+	_, err := trial.Collect(r.Repositories(t.Context(), "acme/"))
 	wants(t, "again and again", err, providers.Throttled, "")
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/gitlab/gitlabtest"
 	"github.com/transship/transship/providers/oci"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // rotated is a credential that changes, as one in a file does.
@@ -47,12 +48,12 @@ func TestRotated(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			reg := open(t, s, change)
-			if _, err := collect(reg.Repositories(t.Context(), "acme/")); err != nil {
+			if _, err := trial.Collect(reg.Repositories(t.Context(), "acme/")); err != nil {
 				t.Fatal(err)
 			}
 			next := s.Token("sync", all...)
 			r.text.Store(&next)
-			if _, err := collect(reg.Repositories(t.Context(), "acme/")); err != nil {
+			if _, err := trial.Collect(reg.Repositories(t.Context(), "acme/")); err != nil {
 				t.Error(err)
 			}
 		})
@@ -82,9 +83,9 @@ func TestNothingLeaks(t *testing.T) {
 		o.OCI.Logger = slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	for _, ask := range []func() error{
-		func() error { _, err := collect(r.Repositories(t.Context(), "acme/")); return err },
+		func() error { _, err := trial.Collect(r.Repositories(t.Context(), "acme/")); return err },
 		func() error { return r.TryPush(t.Context(), "acme/app/api") },
-		func() error { _, err := collect(r.Rows(t.Context(), "acme/none")); return err },
+		func() error { _, err := trial.Collect(r.Rows(t.Context(), "acme/none")); return err },
 	} {
 		err := ask()
 		if err == nil {

@@ -54,16 +54,6 @@ func load(t *testing.T, s *harbortest.Server, repo string, m *content.Manifest, 
 	s.Attach(repo)
 }
 
-func collect[T any](seq func(func(T, error) bool)) (all []T, err error) {
-	for v, e := range seq {
-		if e != nil {
-			return all, e
-		}
-		all = append(all, v)
-	}
-	return all, nil
-}
-
 // TestConformance runs the suite that defines a provider against the emulator, with
 // every quirk of Harbor on: as a robot that may use the API, and as one that may not.
 func TestConformance(t *testing.T) {

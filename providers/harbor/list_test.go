@@ -13,6 +13,7 @@ import (
 	"github.com/transship/transship/providers/harbor/harbortest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // TestRows: a hundred artifacts a call with digest and times, and no HEAD; each tag is
@@ -30,7 +31,7 @@ func TestRows(t *testing.T) {
 			pushed, moved := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 			s.SetPushed("acme/a/b", m.Digest, pushed)
 			s.SetTagged("acme/a/b", "also", moved)
-			rows, err := collect(robot(t, s, harbortest.On("acme", harbortest.Reader...)).Rows(t.Context(), "acme/a/b"))
+			rows, err := trial.Collect(robot(t, s, harbortest.On("acme", harbortest.Reader...)).Rows(t.Context(), "acme/a/b"))
 			if err != nil || len(rows) != images+1 {
 				t.Fatalf("%d images: %d rows (%v)", images, len(rows), err)
 			}
@@ -58,7 +59,7 @@ func TestRowsOfAccessories(t *testing.T) {
 	tag := providers.FallbackTag(m.Digest) + ".sig"
 	load(t, s, "acme/team/app", sig, tag)
 	r := robot(t, s, harbortest.On("acme", harbortest.Reader...))
-	rows, err := collect(r.Rows(t.Context(), "acme/team/app"))
+	rows, err := trial.Collect(r.Rows(t.Context(), "acme/team/app"))
 	if err != nil || len(rows) != 3 {
 		t.Fatalf("rows %+v (%v)", rows, err)
 	}
@@ -83,7 +84,7 @@ func TestRowsOfAccessories(t *testing.T) {
 	// With two signatures only the tag tells which one it names.
 	second := content.Refer(m, "application/vnd.dev.cosign.artifact.sig.v1+json", "second")
 	load(t, s, "acme/team/app", m, "v1")
-	rows, err = collect(r.Rows(t.Context(), "acme/team/app"))
+	rows, err = trial.Collect(r.Rows(t.Context(), "acme/team/app"))
 	i := slices.IndexFunc(rows, func(row providers.Row) bool { return slices.Equal(row.Tags, []string{tag}) })
 	if err != nil || i < 0 || rows[i].Digest.Hex != "" || !slices.ContainsFunc(rows, func(row providers.Row) bool { return row.Digest == second.Digest && row.Subject == m.Digest }) {
 		t.Errorf("of two signatures: %+v (%v)", rows, err)
@@ -108,11 +109,11 @@ func TestRowsWithoutTheAPI(t *testing.T) {
 			r := open(t, s, name, s.Robot(name, harbortest.On("acme", may...)), func(o *Options) {
 				o.OCI.Logger = slog.New(slog.NewTextHandler(&said, nil))
 			})
-			if _, err := collect(r.Rows(t.Context(), "acme/nothing")); providers.KindOf(err) != providers.NotFound || said.Len() > 0 {
+			if _, err := trial.Collect(r.Rows(t.Context(), "acme/nothing")); providers.KindOf(err) != providers.NotFound || said.Len() > 0 {
 				t.Errorf("a repository that is not there: %v; said %s", err, said.String())
 			}
 			for range 3 {
-				rows, err := collect(r.Rows(t.Context(), "acme/team/app"))
+				rows, err := trial.Collect(r.Rows(t.Context(), "acme/team/app"))
 				if err != nil || len(rows) != 1 || rows[0].Tags[0] != "v1" || rows[0].Digest.Hex != "" {
 					t.Fatalf("rows %+v (%v)", rows, err)
 				}
@@ -124,7 +125,7 @@ func TestRowsWithoutTheAPI(t *testing.T) {
 	}
 	s, _ := serve(t)
 	s.Fail(9, "artifacts", registrytest.Refusal{Status: 502, Text: "bad gateway"})
-	if _, err := collect(robot(t, s, harbortest.On("acme", harbortest.Reader...)).Rows(t.Context(), "acme/team/app")); providers.KindOf(err) != providers.Unavailable {
+	if _, err := trial.Collect(robot(t, s, harbortest.On("acme", harbortest.Reader...)).Rows(t.Context(), "acme/team/app")); providers.KindOf(err) != providers.Unavailable {
 		t.Errorf("an API that is away: %v", err)
 	}
 }
@@ -141,7 +142,7 @@ func TestRepositories(t *testing.T) {
 	load(t, s, "public/app", m, "v1")
 	r := robot(t, s, harbortest.On("acme", harbortest.Reader...))
 	for prefix, want := range map[string]int{"acme/": 251, "acme/r24": 10, "": 252, "pub": 1} {
-		got, err := collect(r.Repositories(t.Context(), prefix))
+		got, err := trial.Collect(r.Repositories(t.Context(), prefix))
 		if err != nil || len(got) != want {
 			t.Errorf("%q: %d repositories (%v), want %d", prefix, len(got), err, want)
 		}
@@ -150,7 +151,7 @@ func TestRepositories(t *testing.T) {
 		t.Errorf("%d calls, want 12", n)
 	}
 	for _, prefix := range []string{"other/", "nope/"} {
-		if _, err := collect(r.Repositories(t.Context(), prefix)); providers.KindOf(err) != providers.Denied || !strings.Contains(providers.HintOf(err), "list repository") {
+		if _, err := trial.Collect(r.Repositories(t.Context(), prefix)); providers.KindOf(err) != providers.Denied || !strings.Contains(providers.HintOf(err), "list repository") {
 			t.Errorf("%s: %v; %s", prefix, err, providers.HintOf(err))
 		}
 	}

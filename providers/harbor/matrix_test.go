@@ -7,6 +7,7 @@ import (
 	"github.com/transship/transship/providers/harbor/harbortest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 var update = flag.Bool("update", false, "write the row of docs/providers.md")
@@ -36,7 +37,7 @@ func testSource(t *testing.T) {
 		if err != nil || got.Digest != m.Digest {
 			t.Errorf("%v (%v)", got.Digest, err)
 		}
-		rows, err := collect(r.Rows(t.Context(), "acme/team/app"))
+		rows, err := trial.Collect(r.Rows(t.Context(), "acme/team/app"))
 		if err != nil || len(rows) != 1 || rows[0].Digest != m.Digest {
 			t.Errorf("%+v (%v)", rows, err)
 		}
@@ -57,7 +58,7 @@ func testThrottle(t *testing.T) {
 	}
 	width = r.Limiter().Width()
 	s.Fail(1, "artifacts", registrytest.Refusal{Status: 429, Text: "slow down"})
-	if _, err := collect(r.Rows(t.Context(), "acme/team/app")); err != nil || r.Limiter().Width() > width {
+	if _, err := trial.Collect(r.Rows(t.Context(), "acme/team/app")); err != nil || r.Limiter().Width() > width {
 		t.Errorf("after a 429 of the API: %v; width %d, before %d", err, r.Limiter().Width(), width)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/transship/transship/providers/harbor/harbortest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 func push(t *testing.T, r providers.Registry, repo, ref string, m *content.Manifest) error {
@@ -28,7 +29,7 @@ func push(t *testing.T, r providers.Registry, repo, ref string, m *content.Manif
 func TestProjectThatIsMissing(t *testing.T) {
 	s, _ := serve(t)
 	target := robot(t, s, harbortest.On("*", harbortest.Writer...))
-	_, rows := collect(target.Rows(t.Context(), "nope/app"))
+	_, rows := trial.Collect(target.Rows(t.Context(), "nope/app"))
 	for what, err := range map[string]error{"rows": rows, "ensure": target.Ensure(t.Context(), "nope/app"), "try to push": target.TryPush(t.Context(), "nope/app")} {
 		if providers.KindOf(err) != providers.Denied || !strings.Contains(providers.HintOf(err), "no project nope") || !strings.Contains(providers.HintOf(err), "create: {harbor: {}}") {
 			t.Errorf("%s: %v; %s", what, err, providers.HintOf(err))
@@ -41,7 +42,7 @@ func TestProjectThatIsMissing(t *testing.T) {
 		t.Errorf("after that the robot is %v (%v)", who, err)
 	}
 	src := open(t, s, name, s.Robot(name, harbortest.On("*", harbortest.Reader...)), source)
-	if _, err := collect(src.Rows(t.Context(), "nope/app")); providers.KindOf(err) != providers.NotFound || !strings.Contains(providers.HintOf(err), "no project nope") {
+	if _, err := trial.Collect(src.Rows(t.Context(), "nope/app")); providers.KindOf(err) != providers.NotFound || !strings.Contains(providers.HintOf(err), "no project nope") {
 		t.Errorf("of a source: %v; %s", err, providers.HintOf(err))
 	}
 }
@@ -53,7 +54,7 @@ func TestMakeProject(t *testing.T) {
 	r := open(t, s, "robot$sync", s.Robot("robot$sync", harbortest.Creates()), func(o *Options) {
 		o.Create = Create{Projects: true, Public: true, StorageLimit: 5 << 30}
 	})
-	if _, err := collect(r.Rows(t.Context(), "dr/app")); providers.KindOf(err) != providers.NotFound {
+	if _, err := trial.Collect(r.Rows(t.Context(), "dr/app")); providers.KindOf(err) != providers.NotFound {
 		t.Errorf("before it is made: %v", err)
 	}
 	if err := r.TryPush(t.Context(), "dr/app"); providers.KindOf(err) != providers.NotFound {

@@ -54,16 +54,6 @@ func load(t *testing.T, s *quaytest.Server, repo string, m *content.Manifest, ta
 	}
 }
 
-func collect[T any](seq func(func(T, error) bool)) (all []T, err error) {
-	for v, e := range seq {
-		if e != nil {
-			return all, e
-		}
-		all = append(all, v)
-	}
-	return all, nil
-}
-
 // TestConformance runs the suite that defines a provider against the emulator, with
 // every quirk of Quay on: with a token for the API, and without.
 func TestConformance(t *testing.T) {

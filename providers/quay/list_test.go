@@ -13,6 +13,7 @@ import (
 	"github.com/transship/transship/providers/quay/quaytest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // TestRowsOfTheAPI: a hundred tags a call with digest and time, and no HEAD; a tag
@@ -27,7 +28,7 @@ func TestRowsOfTheAPI(t *testing.T) {
 		s.SetTagged("acme/app", "v1", at)
 		s.EndTag("acme/app", "v1", ends)
 		r := open(t, s, "acme+sync", s.Account("acme+sync", quaytest.Read("acme/app")), withToken(s, "acme+sync"))
-		rows, err := collect(r.Rows(t.Context(), "acme/app"))
+		rows, err := trial.Collect(r.Rows(t.Context(), "acme/app"))
 		if err != nil || len(rows) != tags {
 			t.Fatalf("%d tags: %d rows (%v)", tags, len(rows), err)
 		}
@@ -58,7 +59,7 @@ func TestRowsWithoutTheAPI(t *testing.T) {
 	})
 	for range 2 {
 		for i := range 5 {
-			rows, err := collect(r.Rows(t.Context(), fmt.Sprint("acme/private", i)))
+			rows, err := trial.Collect(r.Rows(t.Context(), fmt.Sprint("acme/private", i)))
 			if err != nil || len(rows) != 1 || rows[0].Digest.Hex != "" || rows[0].Tags[0] != "v1" {
 				t.Fatalf("rows %+v (%v)", rows, err)
 			}
@@ -72,7 +73,7 @@ func TestRowsWithoutTheAPI(t *testing.T) {
 	}
 
 	s.Publish("acme/app")
-	rows, err := collect(open(t, s, "", "", source).Rows(t.Context(), "acme/app"))
+	rows, err := trial.Collect(open(t, s, "", "", source).Rows(t.Context(), "acme/app"))
 	if err != nil || len(rows) != 1 || rows[0].Digest != m.Digest {
 		t.Errorf("of a public repository: %+v (%v)", rows, err)
 	}
@@ -112,7 +113,7 @@ func TestRowsAPIRefuses(t *testing.T) {
 				o.APIToken = func() (string, error) { return token, nil }
 				o.OCI.Logger = slog.New(slog.NewTextHandler(&said, nil))
 			})
-			rows, err := collect(r.Rows(t.Context(), "acme/app"))
+			rows, err := trial.Collect(r.Rows(t.Context(), "acme/app"))
 			if tt.kind != providers.Unknown {
 				if providers.KindOf(err) != tt.kind {
 					t.Errorf("%v, want %v", err, tt.kind)
@@ -137,20 +138,20 @@ func TestRepositories(t *testing.T) {
 	}
 	load(t, s, "other/app", m, "v1")
 	password := s.Account("acme+sync", quaytest.Admin("acme"))
-	got, err := collect(open(t, s, "acme+sync", password, withToken(s, "acme+sync")).Repositories(t.Context(), "acme/"))
+	got, err := trial.Collect(open(t, s, "acme+sync", password, withToken(s, "acme+sync")).Repositories(t.Context(), "acme/"))
 	if slices.Sort(got); err != nil || !slices.Equal(got, want) || s.Calls()["repositories"] != 3 {
 		t.Errorf("by the API: %v (%v), %d calls", got, err, s.Calls()["repositories"])
 	}
-	got, err = collect(open(t, s, "acme+sync", password).Repositories(t.Context(), "acme/c"))
+	got, err = trial.Collect(open(t, s, "acme+sync", password).Repositories(t.Context(), "acme/c"))
 	if err != nil || !slices.Equal(got, []string{"acme/c/d"}) || s.Calls()["repositories"] != 3 {
 		t.Errorf("by the catalog: %v (%v)", got, err)
 	}
 	s.Publish("acme/e")
 	nobody := open(t, s, "", "", source)
-	if got, err = collect(nobody.Repositories(t.Context(), "acme/")); err != nil || !slices.Equal(got, []string{"acme/e"}) {
+	if got, err = trial.Collect(nobody.Repositories(t.Context(), "acme/")); err != nil || !slices.Equal(got, []string{"acme/e"}) {
 		t.Errorf("public ones: %v (%v)", got, err)
 	}
-	if _, err = collect(nobody.Repositories(t.Context(), "")); providers.KindOf(err) != providers.Unsupported || !strings.Contains(providers.HintOf(err), "namespace") {
+	if _, err = trial.Collect(nobody.Repositories(t.Context(), "")); providers.KindOf(err) != providers.Unsupported || !strings.Contains(providers.HintOf(err), "namespace") {
 		t.Errorf("the catalog for nobody: %v; %s", err, providers.HintOf(err))
 	}
 }

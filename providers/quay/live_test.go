@@ -11,6 +11,7 @@ import (
 	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/quay/quaytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // TestLive pushes a little and reads it back at Quay itself, as docs/live-tests.md
@@ -66,7 +67,7 @@ func live(t *testing.T, r *Registry, repo string) {
 	if err := r.TryPush(t.Context(), repo); err != nil {
 		t.Errorf("try to push: %v", err)
 	}
-	rows, err := collect(r.Rows(t.Context(), repo))
+	rows, err := trial.Collect(r.Rows(t.Context(), repo))
 	found := false
 	for _, row := range rows {
 		found = found || len(row.Tags) == 1 && row.Tags[0] == "live" && (row.Digest == index.Digest || row.Digest.Hex == "")

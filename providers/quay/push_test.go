@@ -10,6 +10,7 @@ import (
 	"github.com/transship/transship/providers/quay/quaytest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 func push(t *testing.T, r providers.Registry, repo, ref string, m *content.Manifest) error {
@@ -28,7 +29,7 @@ func push(t *testing.T, r providers.Registry, repo, ref string, m *content.Manif
 func TestLookingMakesNothing(t *testing.T) {
 	s, m := serve(t)
 	r := robot(t, s, quaytest.Creator("acme"))
-	_, rows := collect(r.Rows(t.Context(), "acme/new"))
+	_, rows := trial.Collect(r.Rows(t.Context(), "acme/new"))
 	_, head := r.Head(t.Context(), "acme/new", "v1")
 	_, get := r.Manifest(t.Context(), "acme/new", "v1")
 	for what, err := range map[string]error{"rows": rows, "head": head, "get": get, "try": r.TryPush(t.Context(), "acme/new")} {
@@ -65,7 +66,7 @@ func TestRobotWithoutPush(t *testing.T) {
 		t.Errorf("try: %v; %s", err, providers.HintOf(err))
 	}
 	reader := open(t, s, "acme+sync", s.Account("acme+sync"), source)
-	if _, err := collect(reader.Rows(t.Context(), "acme/app")); providers.KindOf(err) != providers.Denied || !strings.Contains(providers.HintOf(err), "may not read it") {
+	if _, err := trial.Collect(reader.Rows(t.Context(), "acme/app")); providers.KindOf(err) != providers.Denied || !strings.Contains(providers.HintOf(err), "may not read it") {
 		t.Errorf("a source: %v; %s", err, providers.HintOf(err))
 	}
 }
@@ -112,7 +113,7 @@ func TestWrongLogin(t *testing.T) {
 	if providers.KindOf(err) != providers.Denied || !strings.Contains(providers.HintOf(err), "namespace+name") {
 		t.Errorf("%v; %s", err, providers.HintOf(err))
 	}
-	if _, err := collect(r.Rows(t.Context(), "acme/app")); providers.KindOf(err) != providers.Denied {
+	if _, err := trial.Collect(r.Rows(t.Context(), "acme/app")); providers.KindOf(err) != providers.Denied {
 		t.Errorf("a target whose login is refused is taken for one that lacks the repository: %v", err)
 	}
 	who, err := open(t, s, "", "").Whoami(t.Context())

@@ -21,7 +21,7 @@ func dated(t *testing.T, n int) (*acrtest.Server, time.Time) {
 	first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i := range n {
 		m := content.Image(fmt.Sprint(i), nil)
-		load(t, s, "app", m, fmt.Sprintf("t%04d", i))
+		trial.Load(t, s, "app", m, fmt.Sprintf("t%04d", i))
 		s.SetPushed("app", m.Digest, first.Add(time.Duration(i)*time.Minute))
 		s.SetTagged("app", fmt.Sprintf("t%04d", i), first.Add(time.Duration(i)*time.Minute))
 	}
@@ -33,7 +33,7 @@ func dated(t *testing.T, n int) (*acrtest.Server, time.Time) {
 func TestChanged(t *testing.T) {
 	s, first := dated(t, 2500)
 	moved := first.Add(3000 * time.Minute)
-	load(t, s, "app", content.Image("moved", nil), "t0003")
+	trial.Load(t, s, "app", content.Image("moved", nil), "t0003")
 	s.SetTagged("app", "t0003", moved)
 	for name, tt := range map[string]struct {
 		what  providers.Changing
@@ -100,7 +100,7 @@ func TestManyTagsAreTagged(t *testing.T) {
 	for i := range 12 {
 		tags = append(tags, fmt.Sprint("v", i))
 	}
-	load(t, s, "app", many, tags...)
+	trial.Load(t, s, "app", many, tags...)
 	rows, err := trial.Collect(open(t, s, app(s)).Rows(t.Context(), "app"))
 	if err != nil || len(rows) != 12 {
 		t.Fatalf("%d rows (%v)", len(rows), err)

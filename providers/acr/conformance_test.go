@@ -66,15 +66,8 @@ func serve(t *testing.T, o acrtest.Options) *acrtest.Server {
 	t.Helper()
 	unset(t)
 	s := acrtest.New(t, o)
-	load(t, s, "team/app", content.Image("x", []content.Blob{content.Layer("l", 1000)}), "v1")
+	trial.Load(t, s, "team/app", content.Image("x", []content.Blob{content.Layer("l", 1000)}), "v1")
 	return s
-}
-
-func load(t *testing.T, s *acrtest.Server, repo string, m *content.Manifest, tags ...string) {
-	t.Helper()
-	if err := s.Load(repo, m, tags...); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestConformance runs the suite that defines a provider against the emulator,

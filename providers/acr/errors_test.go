@@ -24,7 +24,7 @@ func TestLocked(t *testing.T) {
 	s := serve(t, acrtest.Options{})
 	r := open(t, s, app(s))
 	m := content.Image("y", nil)
-	load(t, s, "team/app", m)
+	trial.Load(t, s, "team/app", m)
 	s.Lock("team/app", "v1", func(l *acrtest.Lock) { l.Write = false })
 	_, err := r.PutManifest(t.Context(), "team/app", "v1", m.Manifest, providers.PutOptions{})
 	e, ok := errors.AsType[*providers.Error](err)

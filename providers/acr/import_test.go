@@ -10,6 +10,7 @@ import (
 	"github.com/transship/transship/providers/acr/acrtest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 // importer opens a registry that may import.
@@ -59,7 +60,7 @@ func TestImportOfACR(t *testing.T) {
 	s := acrtest.New(t, acrtest.Options{Entra: source.Entra()})
 	s.Knows(source)
 	m := content.Image("x", []content.Blob{content.Layer("l", 1000)})
-	load(t, source, "app", m, "v1")
+	trial.Load(t, source, "app", m, "v1")
 	a := app(s, acrtest.AcrPush, acrtest.Importer)
 	r := importer(t, s, a)
 	from := providers.ImportSource{Host: source.Host(), Repo: "app", Digest: m.Digest, ResourceID: source.ResourceID()}

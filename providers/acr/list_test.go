@@ -25,8 +25,8 @@ func TestRows(t *testing.T) {
 	ix := content.Index([]*content.Manifest{child})
 	sig := content.Refer(ix, "application/x.sig", "sig")
 	two := content.Image("two", nil)
-	load(t, s, "team/app", ix, "v1")
-	load(t, s, "team/app", two, "a", "b")
+	trial.Load(t, s, "team/app", ix, "v1")
+	trial.Load(t, s, "team/app", two, "a", "b")
 	pushed, moved := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), time.Date(2026, 2, 3, 4, 5, 6, 700, time.UTC)
 	for _, m := range []*content.Manifest{child, ix, sig, two} {
 		s.SetPushed("team/app", m.Digest, pushed)
@@ -92,11 +92,11 @@ func TestManyTags(t *testing.T) {
 				for j := range tt.tags {
 					tags = append(tags, fmt.Sprintf("m%d-%04d", i, j))
 				}
-				load(t, s, "app", content.Image(fmt.Sprint("many", i), nil), tags...)
+				trial.Load(t, s, "app", content.Image(fmt.Sprint("many", i), nil), tags...)
 				want += tt.tags
 			}
 			for i := range tt.few {
-				load(t, s, "app", content.Image(fmt.Sprint("few", i), nil), fmt.Sprint("f", i))
+				trial.Load(t, s, "app", content.Image(fmt.Sprint("few", i), nil), fmt.Sprint("f", i))
 				want++
 			}
 			rows, err := trial.Collect(open(t, s, app(s)).Rows(t.Context(), "app"))
@@ -227,7 +227,7 @@ func TestHeaderLimit(t *testing.T) {
 	s := acrtest.New(t, acrtest.Options{})
 	const repos = 100
 	for i := range repos {
-		load(t, s, fmt.Sprintf("%s/app-%03d", strings.Repeat("long-", 24), i), content.Image("x", nil), "v1")
+		trial.Load(t, s, fmt.Sprintf("%s/app-%03d", strings.Repeat("long-", 24), i), content.Image("x", nil), "v1")
 	}
 	r := open(t, s, app(s))
 	names, err := trial.Collect(r.Repositories(t.Context(), ""))
@@ -250,8 +250,8 @@ func TestHeaderLimit(t *testing.T) {
 // TestRepositories: those with the prefix; without the role the hint names it.
 func TestRepositories(t *testing.T) {
 	s := serve(t, acrtest.Options{Quirks: func(q *acrtest.Quirks) { q.ABAC = true }})
-	load(t, s, "team-b/app", content.Image("y", nil), "v1")
-	load(t, s, "z", content.Image("y", nil), "v1")
+	trial.Load(t, s, "team-b/app", content.Image("y", nil), "v1")
+	trial.Load(t, s, "z", content.Image("y", nil), "v1")
 	lister := app(s, acrtest.CatalogLister)
 	names, err := trial.Collect(open(t, s, lister).Repositories(t.Context(), "team/"))
 	if err != nil || !slices.Equal(names, []string{"team/app"}) {

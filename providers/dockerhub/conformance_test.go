@@ -38,38 +38,12 @@ func serve(t *testing.T, change ...func(*dockerhubtest.Options)) *dockerhubtest.
 		c(&o)
 	}
 	s := dockerhubtest.New(t, o)
-	load(t, s, "acme/app", anImage("x"), "v1")
+	trial.Load(t, s, "acme/app", anImage("x"), "v1")
 	return s
-}
-
-func load(t *testing.T, s *dockerhubtest.Server, repo string, m *content.Manifest, tags ...string) {
-	t.Helper()
-	if err := s.Load(repo, m, tags...); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func anImage(name string) *content.Manifest {
 	return content.Image(name, []content.Blob{content.Layer(name, 1000)})
-}
-
-// copyImage brings an image to the registry by single writes, as transfer does.
-func copyImage(t *testing.T, r providers.Registry, repo, tag string, m *content.Manifest) {
-	t.Helper()
-	for _, part := range m.All() {
-		for _, b := range part.Blobs {
-			if _, err := r.Put(t.Context(), repo, b.Descriptor, b.Content, providers.UploadOptions{}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		ref := part.Digest.String()
-		if part == m {
-			ref = tag
-		}
-		if _, err := r.PutManifest(t.Context(), repo, ref, part.Manifest, providers.PutOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // wantKind wants err to be of a kind, and to say what to do.

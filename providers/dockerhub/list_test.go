@@ -40,10 +40,10 @@ func testBulk(t *testing.T) {
 		o.Quirks = func(q *dockerhubtest.Quirks) { q.Digestless = map[string]bool{"v7": true} }
 	})
 	for i := range 120 {
-		load(t, s, "acme/many", anImage(fmt.Sprint(i)), fmt.Sprintf("v%d", i))
+		trial.Load(t, s, "acme/many", anImage(fmt.Sprint(i)), fmt.Sprintf("v%d", i))
 	}
 	multi := content.Index([]*content.Manifest{anImage("m1"), anImage("m2")})
-	load(t, s, "acme/many", multi, "latest")
+	trial.Load(t, s, "acme/many", multi, "latest")
 	r := asSync(t, s)
 	tags := tagsOf(t, r, "acme/many")
 	latest := tags["latest"]
@@ -67,8 +67,8 @@ func TestBulk(t *testing.T) { testBulk(t) }
 // TestRepositories holds that a namespace is listed, and what nobody can list.
 func TestRepositories(t *testing.T) {
 	s := serve(t)
-	load(t, s, "acme/tool", anImage("t"), "v1")
-	load(t, s, "other/app", anImage("t"), "v1")
+	trial.Load(t, s, "acme/tool", anImage("t"), "v1")
+	trial.Load(t, s, "other/app", anImage("t"), "v1")
 	s.Configure(func(q *dockerhubtest.Quirks) { q.PageMax = 1 })
 	r := open(t, s, "", "")
 	for prefix, want := range map[string][]string{"acme": {"acme/app", "acme/tool"}, "acme/t": {"acme/tool"}, "nobody/": nil} {
@@ -83,7 +83,7 @@ func TestRepositories(t *testing.T) {
 // TestPagesStay holds that no page is fetched from another host.
 func TestPagesStay(t *testing.T) {
 	s := serve(t)
-	load(t, s, "acme/app", anImage("y"), "v2")
+	trial.Load(t, s, "acme/app", anImage("y"), "v2")
 	s.Configure(func(q *dockerhubtest.Quirks) { q.PageMax, q.NextHost = 1, "127.0.0.2:1" })
 	_, err := trial.Collect(asSync(t, s).Rows(t.Context(), "acme/app"))
 	wantKind(t, err, providers.Invalid, "")
@@ -92,7 +92,7 @@ func TestPagesStay(t *testing.T) {
 // TestOfficial holds that docker's own images are found by their short names.
 func TestOfficial(t *testing.T) {
 	s := serve(t)
-	load(t, s, "library/alpine", anImage("a"), "3")
+	trial.Load(t, s, "library/alpine", anImage("a"), "3")
 	r := open(t, s, "", "")
 	if tags := tagsOf(t, r, "alpine"); tags["3"].Digest != anImage("a").Digest {
 		t.Errorf("tags %v", tags)

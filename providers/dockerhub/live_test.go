@@ -36,7 +36,7 @@ func live(t *testing.T, r *Registry, namespace string) {
 	repo := namespace + "/transship-test"
 	child := anImage("live")
 	index := content.Index([]*content.Manifest{child})
-	copyImage(t, r, repo, "v1", index)
+	trial.Copy(t, r, repo, "v1", index)
 	if tags := tagsOf(t, r, repo); tags["v1"].Digest != index.Digest {
 		t.Errorf("tags %v", tags)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/transship/transship/providers/dockerhub/dockerhubtest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 var update = flag.Bool("update", false, "write the row of docs/providers.md")
@@ -58,7 +59,7 @@ func cellSource(t *testing.T) {
 func cellTarget(t *testing.T) {
 	s := serve(t)
 	r := asSync(t, s)
-	copyImage(t, r, "acme/other", "v1", anImage("new"))
+	trial.Copy(t, r, "acme/other", "v1", anImage("new"))
 	if n := s.Counts(); n.Of(registrytest.UploadPut) != 2 || n.Of(registrytest.UploadPatch) != 0 {
 		t.Errorf("uploads took %v, want one PUT for each of two blobs", n.Requests)
 	}
@@ -73,7 +74,7 @@ func cellTarget(t *testing.T) {
 func cellCreation(t *testing.T) {
 	s := serve(t)
 	r := asSync(t, s)
-	copyImage(t, r, "acme/new", "v1", anImage("n"))
+	trial.Copy(t, r, "acme/new", "v1", anImage("n"))
 	if !s.Exists("acme/new") {
 		t.Error("the push has not made its repository")
 	}
@@ -84,7 +85,7 @@ func cellReferrers(t *testing.T) {
 	for _, lacks := range []bool{false, true} {
 		s := serve(t, func(o *dockerhubtest.Options) { o.Wire = func(q *registrytest.Quirks) { q.NoReferrers = lacks } })
 		x := anImage("x")
-		load(t, s, "acme/app", content.Refer(x, "application/vnd.example", "sbom"))
+		trial.Load(t, s, "acme/app", content.Refer(x, "application/vnd.example", "sbom"))
 		r := asSync(t, s)
 		list, err := r.Referrers(t.Context(), "acme/app", x.Digest)
 		if lacks {
@@ -106,7 +107,7 @@ func cellMount(t *testing.T) {
 		t.Errorf("mounted %v, %v", mounted, err)
 	}
 	private := serve(t, func(o *dockerhubtest.Options) { o.Wire = func(q *registrytest.Quirks) { q.AnonymousPull = false } })
-	load(t, private, "theirs/app", anImage("theirs"), "v1")
+	trial.Load(t, private, "theirs/app", anImage("theirs"), "v1")
 	mounted, session, err := asSync(t, private).Mount(t.Context(), "acme/other", "theirs/app", anImage("theirs").Blobs[0].Digest)
 	if err != nil || mounted {
 		t.Errorf("what may not be read: mounted %v, session %v, %v", mounted, session, err)
@@ -129,11 +130,11 @@ func cellConflict(t *testing.T) {
 func cellExpiry(t *testing.T) {
 	s := serve(t)
 	r := asSync(t, s)
-	copyImage(t, r, "acme/app", "v2", anImage("early"))
+	trial.Copy(t, r, "acme/app", "v2", anImage("early"))
 	tagsOf(t, r, "acme/app")
 	s.ExpireTokens()
 	s.EndLogins()
-	copyImage(t, r, "acme/app", "v3", anImage("late"))
+	trial.Copy(t, r, "acme/app", "v3", anImage("late"))
 	if tags := tagsOf(t, r, "acme/app"); len(tags) != 3 {
 		t.Errorf("tags %v", tags)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/transship/transship/providers/dockerhub/dockerhubtest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 func TestReadRate(t *testing.T) {
@@ -163,7 +164,7 @@ func testSpent(t *testing.T) {
 	var images []*content.Manifest
 	for i := range 40 {
 		images = append(images, anImage(fmt.Sprint(i)))
-		load(t, s, "acme/many", images[i], fmt.Sprintf("v%d", i))
+		trial.Load(t, s, "acme/many", images[i], fmt.Sprintf("v%d", i))
 	}
 	s.Spend("sync", 5)
 	r := asSync(t, s)

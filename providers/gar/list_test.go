@@ -17,13 +17,6 @@ import (
 	"github.com/transship/transship/providers/registrytest/trial"
 )
 
-func load(t *testing.T, s *gartest.Server, repo string, m *content.Manifest, tags ...string) {
-	t.Helper()
-	if err := s.Load(repo, m, tags...); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestRows: children and referrers have no tags, and the time is the digest's;
 // however the list is read.
 func TestRows(t *testing.T) {
@@ -32,8 +25,8 @@ func TestRows(t *testing.T) {
 	child := content.Image("x", []content.Blob{content.Layer("l", 5000)})
 	ix := content.Index([]*content.Manifest{child})
 	sig := content.Refer(ix, "application/x.sig", "sig")
-	load(t, s, app, ix, "v1", "v2")
-	load(t, s, app+"/below", child, "other")
+	trial.Load(t, s, app, ix, "v1", "v2")
+	trial.Load(t, s, app+"/below", child, "other")
 	for name, quirk := range map[string]func(*gartest.Quirks){
 		"from the registry's list":   func(q *gartest.Quirks) { q.PlainTags = false },
 		"from the API's, without it": func(q *gartest.Quirks) { q.PlainTags = true },
@@ -78,7 +71,7 @@ func TestLongList(t *testing.T) {
 	signedIn(t, s, s.IAM().Account("sync"))
 	const images = 2100
 	for i := range images {
-		load(t, s, app, content.Image(fmt.Sprint(i), nil), fmt.Sprint("v", i))
+		trial.Load(t, s, app, content.Image(fmt.Sprint(i), nil), fmt.Sprint("v", i))
 	}
 	for most, want := range map[int]map[string]int64{
 		0:    {"ListTags": 3, "Token": 1},
@@ -114,7 +107,7 @@ func TestMany(t *testing.T) {
 	signedIn(t, s, s.IAM().Account("sync"))
 	for p := range packages {
 		for i := range images {
-			load(t, s, fmt.Sprint("acme/mirror/app", p), content.Image(fmt.Sprint(i), nil), fmt.Sprint("v", i))
+			trial.Load(t, s, fmt.Sprint("acme/mirror/app", p), content.Image(fmt.Sprint(i), nil), fmt.Sprint("v", i))
 		}
 	}
 	r := open(t, s)
@@ -144,7 +137,7 @@ func TestRepositories(t *testing.T) {
 	signedIn(t, s, s.IAM().Account("sync"))
 	m := content.Image("x", nil)
 	for _, repo := range []string{"acme/mirror/a/b", "acme/mirror/c", "acme/mirror-b/d", "acme/gcr.io/e", "acme/maven/f", "example.com/acme/mirror/g", "other/mirror/h"} {
-		load(t, s, repo, m, "v1")
+		trial.Load(t, s, repo, m, "v1")
 	}
 	s.Repository("acme/maven", gartest.Settings{Format: "MAVEN"})
 	r := open(t, s)
@@ -182,8 +175,8 @@ func TestRepositoriesFiltered(t *testing.T) {
 	s := gartest.New(t, gartest.Options{Quirks: func(q *gartest.Quirks) { q.PageDefault, q.PageMax = 10, 10 }})
 	signedIn(t, s, s.IAM().Account("sync"))
 	for i := range 25 {
-		load(t, s, fmt.Sprintf("acme/mirror/app-%02d/x", i), content.Image("x", nil), "v1")
-		load(t, s, fmt.Sprintf("acme/other-%02d/x", i), content.Image("x", nil), "v1")
+		trial.Load(t, s, fmt.Sprintf("acme/mirror/app-%02d/x", i), content.Image("x", nil), "v1")
+		trial.Load(t, s, fmt.Sprintf("acme/other-%02d/x", i), content.Image("x", nil), "v1")
 	}
 	r := open(t, s)
 	for _, tt := range []struct {
@@ -223,7 +216,7 @@ func TestGCR(t *testing.T) {
 		if _, ok := s.Settings("example.com:acme/" + host); !ok || s.Location() != location {
 			t.Errorf("%s: no repository was made in %s", host, s.Location())
 		}
-		load(t, s, "example.com/acme/team/app", m, "v1")
+		trial.Load(t, s, "example.com/acme/team/app", m, "v1")
 		names, err := trial.Collect(r.Repositories(t.Context(), "example.com/acme/"))
 		if err != nil || !slices.Equal(names, []string{"example.com/acme/team/app"}) {
 			t.Errorf("%s: %v (%v)", host, names, err)

@@ -41,10 +41,10 @@ func tagsOf(t *testing.T, r *Registry, repo string) (tags map[string]string, unt
 func testBulk(t *testing.T) {
 	s := serve(t)
 	for i := range 120 {
-		load(t, s, "acme/app/sub", image(fmt.Sprint(i)), fmt.Sprintf("v%d", i))
+		trial.Load(t, s, "acme/app/sub", image(fmt.Sprint(i)), fmt.Sprintf("v%d", i))
 	}
 	multi := content.Index([]*content.Manifest{image("m1"), image("m2")})
-	load(t, s, "acme/app/sub", multi, "latest")
+	trial.Load(t, s, "acme/app/sub", multi, "latest")
 	r := open(t, s, pusher(s))
 	tags, untagged := tagsOf(t, r, "acme/app/sub")
 	if len(tags) != 121 || untagged != 2 || tags["latest"] != multi.Digest.String() {
@@ -68,7 +68,7 @@ func TestBulk(t *testing.T) { testBulk(t) }
 // asked once which it is, and what an owner who is not there is.
 func TestOwners(t *testing.T) {
 	s := serve(t)
-	load(t, s, "jo/tool", image("t"), "v1")
+	trial.Load(t, s, "jo/tool", image("t"), "v1")
 	r := open(t, s, pusher(s))
 	for range 2 {
 		if tags, _ := tagsOf(t, r, "jo/tool"); len(tags) != 1 {
@@ -143,7 +143,7 @@ func TestClosed(t *testing.T) {
 // would go with it.
 func TestPagesStay(t *testing.T) {
 	s := serve(t)
-	load(t, s, "acme/app", image("y"), "v2")
+	trial.Load(t, s, "acme/app", image("y"), "v2")
 	s.Configure(func(q *ghcrtest.Quirks) { q.PageMax, q.NextHost = 1, "127.0.0.2:1" })
 	_, err := trial.Collect(open(t, s, pusher(s)).Rows(t.Context(), "acme/app"))
 	wantKind(t, err, providers.Invalid, "")

@@ -39,7 +39,7 @@ func live(t *testing.T, r *Registry, owner string) {
 	repo := owner + "/transship-test/app"
 	child := image("live")
 	index := content.Index([]*content.Manifest{child})
-	copyImage(t, r, repo, "v1", index)
+	trial.Copy(t, r, repo, "v1", index)
 	tags, untagged := tagsOf(t, r, repo)
 	if tags["v1"] != index.Digest.String() || untagged == 0 {
 		t.Errorf("tags %v, and %d manifests without", tags, untagged)

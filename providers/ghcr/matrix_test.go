@@ -57,7 +57,7 @@ func cellSource(t *testing.T) {
 func cellTarget(t *testing.T) {
 	s := serve(t)
 	r := open(t, s, pusher(s), func(o *Options) { o.OCI.ChunkFrom = 1 << 20 })
-	copyImage(t, r, "acme/big", "v1", content.Image("big", []content.Blob{content.Layer("big", 5<<20)}))
+	trial.Copy(t, r, "acme/big", "v1", content.Image("big", []content.Blob{content.Layer("big", 5<<20)}))
 	n := s.Counts()
 	if n.Of(registrytest.UploadPut) != 2 || n.Of(registrytest.UploadPatch) != 0 {
 		t.Errorf("uploads took %v, want one PUT for each of two blobs", n.Requests)
@@ -71,7 +71,7 @@ func cellTarget(t *testing.T) {
 func cellCreation(t *testing.T) {
 	s := serve(t)
 	r := open(t, s, pusher(s))
-	copyImage(t, r, "acme/new/one", "v1", image("n"))
+	trial.Copy(t, r, "acme/new/one", "v1", image("n"))
 	got, err := trial.Collect(r.Repositories(t.Context(), "acme/new"))
 	if err != nil || len(got) != 1 {
 		t.Errorf("repositories %v (%v)", got, err)
@@ -85,7 +85,7 @@ func cellReferrers(t *testing.T) {
 	wantKind(t, err, providers.Unsupported, "")
 	x := image("x")
 	tag, index := content.Fallback(x, content.Refer(x, "application/vnd.example", "sbom"))
-	load(t, s, "acme/app", index, tag)
+	trial.Load(t, s, "acme/app", index, tag)
 	if tags, _ := tagsOf(t, r, "acme/app"); tags[tag] == "" {
 		t.Errorf("tags %v lack %s", tags, tag)
 	}
@@ -112,7 +112,7 @@ func cellMount(t *testing.T) {
 func cellConflict(t *testing.T) {
 	s := serve(t)
 	r := open(t, s, pusher(s))
-	copyImage(t, r, "acme/app", "v1", image("moved"))
+	trial.Copy(t, r, "acme/app", "v1", image("moved"))
 	if d, err := r.Head(t.Context(), "acme/app", "v1"); err != nil || d.Digest != image("moved").Digest {
 		t.Errorf("v1 is %s, %v", d.Digest, err)
 	}
@@ -123,9 +123,9 @@ func cellConflict(t *testing.T) {
 func cellExpiry(t *testing.T) {
 	s := serve(t)
 	r := open(t, s, pusher(s))
-	copyImage(t, r, "acme/app", "v2", image("early"))
+	trial.Copy(t, r, "acme/app", "v2", image("early"))
 	s.ExpireTokens()
-	copyImage(t, r, "acme/app", "v3", image("late"))
+	trial.Copy(t, r, "acme/app", "v3", image("late"))
 	if caps, _ := r.Caps(t.Context()); caps.UploadDeadline != uploadLimit {
 		t.Errorf("uploads may take %v", caps.UploadDeadline)
 	}

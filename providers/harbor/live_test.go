@@ -55,7 +55,7 @@ func live(t *testing.T, r *Registry, repo string) {
 		if part == index {
 			ref = "live"
 		}
-		if err := push(t, r, repo, ref, part); err != nil {
+		if err := trial.Push(t, r, repo, ref, part); err != nil {
 			t.Fatal(err)
 		}
 	}

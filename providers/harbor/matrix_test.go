@@ -48,12 +48,12 @@ func testSource(t *testing.T) {
 func testThrottle(t *testing.T) {
 	s, m := serve(t)
 	r := robot(t, s, harbortest.On("acme", harbortest.Writer...))
-	if err := push(t, r, "acme/team/app", "v2", m); err != nil {
+	if err := trial.Push(t, r, "acme/team/app", "v2", m); err != nil {
 		t.Fatal(err)
 	}
 	width := r.Limiter().Width()
 	s.Next(1, registrytest.ManifestPut, registrytest.Fault{Status: 429})
-	if err := push(t, r, "acme/team/app", "v3", content.Image("z", nil)); err != nil || r.Limiter().Width() >= width {
+	if err := trial.Push(t, r, "acme/team/app", "v3", content.Image("z", nil)); err != nil || r.Limiter().Width() >= width {
 		t.Errorf("after a 429: %v; width %d, before %d", err, r.Limiter().Width(), width)
 	}
 	width = r.Limiter().Width()

@@ -13,17 +13,6 @@ import (
 	"github.com/transship/transship/providers/registrytest/trial"
 )
 
-func push(t *testing.T, r providers.Registry, repo, ref string, m *content.Manifest) error {
-	t.Helper()
-	for _, b := range m.Blobs {
-		if _, err := r.Put(t.Context(), repo, b.Descriptor, b.Content, providers.UploadOptions{}); err != nil {
-			return err
-		}
-	}
-	_, err := r.PutManifest(t.Context(), repo, ref, m.Manifest, providers.PutOptions{})
-	return err
-}
-
 // TestProjectThatIsMissing: it is named, with what to do, before anything is sent;
 // nobody is told that the password is wrong, or asked for another token for ever.
 func TestProjectThatIsMissing(t *testing.T) {
@@ -72,7 +61,7 @@ func TestMakeProject(t *testing.T) {
 	if p := s.Projects()["dr"]; !p.Public || p.StorageLimit != 5<<30 || s.Calls()["make project"] != 1 {
 		t.Errorf("made %+v in %d calls", p, s.Calls()["make project"])
 	}
-	if err := push(t, r, "dr/app", "v1", m); err != nil || s.Verify("dr/app", "v1") != nil {
+	if err := trial.Push(t, r, "dr/app", "v1", m); err != nil || s.Verify("dr/app", "v1") != nil {
 		t.Errorf("push: %v; %v", err, s.Verify("dr/app", "v1"))
 	}
 	s.Fail(1, "make project", registrytest.Refusal{Status: 409, Code: "CONFLICT", Message: "The project named raced already exists"})
@@ -118,7 +107,7 @@ func TestRobotWithoutPush(t *testing.T) {
 	if _, err := r.Head(t.Context(), "acme/team/app", "v1"); err != nil {
 		t.Fatal(err)
 	}
-	for what, err := range map[string]error{"push": push(t, r, "acme/team/app", "v2", m), "try": r.TryPush(t.Context(), "acme/team/app")} {
+	for what, err := range map[string]error{"push": trial.Push(t, r, "acme/team/app", "v2", m), "try": r.TryPush(t.Context(), "acme/team/app")} {
 		if providers.KindOf(err) != providers.Denied || !strings.Contains(providers.HintOf(err), "push on project acme") {
 			t.Errorf("%s: %v; %s", what, err, providers.HintOf(err))
 		}
@@ -168,7 +157,7 @@ func TestRefusals(t *testing.T) {
 			}
 			_, err := r.Manifest(t.Context(), "acme/team/app", tag)
 			if !tt.read {
-				err = push(t, r, "acme/team/app", tag, content.Image("y", nil))
+				err = trial.Push(t, r, "acme/team/app", tag, content.Image("y", nil))
 			}
 			e, ok := errors.AsType[*providers.Error](err)
 			if !ok || e.Kind != tt.kind || !strings.Contains(e.Hint, tt.says) || !strings.Contains(e.Ref, "acme/team/app") {
@@ -205,7 +194,7 @@ func TestMount(t *testing.T) {
 				t.Errorf("mount from %s: %v, %v (%v)", from, mounted, session, err)
 			}
 		}
-		if err := push(t, r, "dr/other", "v1", m); err != nil || s.Verify("dr/other", "v1") != nil { // which wants a token of its own
+		if err := trial.Push(t, r, "dr/other", "v1", m); err != nil || s.Verify("dr/other", "v1") != nil { // which wants a token of its own
 			t.Errorf("push after that (token service refuses %v): %v", miss, err)
 		}
 	}
@@ -216,7 +205,7 @@ func TestTokensEnd(t *testing.T) {
 	s, m := serve(t)
 	r := robot(t, s, harbortest.On("acme", harbortest.Writer...))
 	for _, tag := range []string{"v2", "v3"} {
-		if err := push(t, r, "acme/team/app", tag, m); err != nil || s.Tags("acme/team/app")[tag] != m.Digest {
+		if err := trial.Push(t, r, "acme/team/app", tag, m); err != nil || s.Tags("acme/team/app")[tag] != m.Digest {
 			t.Errorf("%s: %v", tag, err)
 		}
 		s.ExpireTokens()

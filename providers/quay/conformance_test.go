@@ -43,15 +43,8 @@ func serve(t *testing.T) (*quaytest.Server, *content.Manifest) {
 	t.Helper()
 	s := quaytest.New(t, quaytest.Options{})
 	m := content.Image("x", []content.Blob{content.Layer("l", 1000)})
-	load(t, s, "acme/app", m, "v1")
+	trial.Load(t, s, "acme/app", m, "v1")
 	return s, m
-}
-
-func load(t *testing.T, s *quaytest.Server, repo string, m *content.Manifest, tags ...string) {
-	t.Helper()
-	if err := s.Load(repo, m, tags...); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestConformance runs the suite that defines a provider against the emulator, with

@@ -22,7 +22,7 @@ func TestRowsOfTheAPI(t *testing.T) {
 	for tags, calls := range map[int]int64{1: 1, 100: 1, 101: 2, 250: 3} {
 		s, m := serve(t)
 		for i := range tags - 1 {
-			load(t, s, "acme/app", m, fmt.Sprint("w", i))
+			trial.Load(t, s, "acme/app", m, fmt.Sprint("w", i))
 		}
 		at, ends := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC), time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 		s.SetTagged("acme/app", "v1", at)
@@ -50,7 +50,7 @@ func TestRowsWithoutTheAPI(t *testing.T) {
 	var grants []quaytest.Grant
 	for i := range 5 {
 		repo := fmt.Sprint("acme/private", i)
-		load(t, s, repo, m, "v1")
+		trial.Load(t, s, repo, m, "v1")
 		grants = append(grants, quaytest.Read(repo))
 	}
 	var said bytes.Buffer
@@ -134,9 +134,9 @@ func TestRepositories(t *testing.T) {
 	s.Configure(func(q *quaytest.Quirks) { q.Page = 2 })
 	want := []string{"acme/app", "acme/b", "acme/c/d", "acme/e", "acme/f"}
 	for _, repo := range want[1:] {
-		load(t, s, repo, m, "v1")
+		trial.Load(t, s, repo, m, "v1")
 	}
-	load(t, s, "other/app", m, "v1")
+	trial.Load(t, s, "other/app", m, "v1")
 	password := s.Account("acme+sync", quaytest.Admin("acme"))
 	got, err := trial.Collect(open(t, s, "acme+sync", password, withToken(s, "acme+sync")).Repositories(t.Context(), "acme/"))
 	if slices.Sort(got); err != nil || !slices.Equal(got, want) || s.Calls()["repositories"] != 3 {
@@ -161,7 +161,7 @@ func TestRepositories(t *testing.T) {
 func TestReferrers(t *testing.T) {
 	s, m := serve(t)
 	sig := content.Refer(m, "application/x.sig", "sig")
-	load(t, s, "acme/app", m, "v1")
+	trial.Load(t, s, "acme/app", m, "v1")
 	r := robot(t, s, quaytest.Read("acme/app"))
 	if list, err := r.Referrers(t.Context(), "acme/app", m.Digest); err != nil || len(list) != 1 || list[0].Digest != sig.Digest {
 		t.Errorf("referrers %+v (%v)", list, err)

@@ -8,6 +8,7 @@ import (
 	"github.com/transship/transship/providers/quay/quaytest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 var update = flag.Bool("update", false, "write the row of docs/providers.md")
@@ -53,12 +54,12 @@ func testExpiry(t *testing.T) {
 func testThrottle(t *testing.T) {
 	s, m := serve(t)
 	r := robot(t, s, quaytest.Write("acme/app"))
-	if err := push(t, r, "acme/app", "v2", m); err != nil {
+	if err := trial.Push(t, r, "acme/app", "v2", m); err != nil {
 		t.Fatal(err)
 	}
 	width := r.Limiter().Width()
 	s.Next(1, registrytest.ManifestPut, registrytest.Fault{Status: 429})
-	if err := push(t, r, "acme/app", "v3", content.Image("z", nil)); err != nil || r.Limiter().Width() >= width {
+	if err := trial.Push(t, r, "acme/app", "v3", content.Image("z", nil)); err != nil || r.Limiter().Width() >= width {
 		t.Errorf("after a 429: %v; width %d, before %d", err, r.Limiter().Width(), width)
 	}
 	if caps, _ := r.Caps(t.Context()); len(caps.Quotas) != 0 || caps.Mount != providers.Yes {

@@ -13,17 +13,6 @@ import (
 	"github.com/transship/transship/providers/registrytest/trial"
 )
 
-func push(t *testing.T, r providers.Registry, repo, ref string, m *content.Manifest) error {
-	t.Helper()
-	for _, b := range m.Blobs {
-		if _, err := r.Put(t.Context(), repo, b.Descriptor, b.Content, providers.UploadOptions{}); err != nil {
-			return err
-		}
-	}
-	_, err := r.PutManifest(t.Context(), repo, ref, m.Manifest, providers.PutOptions{})
-	return err
-}
-
 // TestLookingMakesNothing: a token that may push makes the repository. Only a push
 // asks for one.
 func TestLookingMakesNothing(t *testing.T) {
@@ -40,7 +29,7 @@ func TestLookingMakesNothing(t *testing.T) {
 	if s.Exists("acme/new") {
 		t.Fatal("looking has made the repository")
 	}
-	if err := push(t, r, "acme/new", "v1", m); err != nil || s.Verify("acme/new", "v1") != nil {
+	if err := trial.Push(t, r, "acme/new", "v1", m); err != nil || s.Verify("acme/new", "v1") != nil {
 		t.Errorf("push: %v; %v", err, s.Verify("acme/new", "v1"))
 	}
 	if err := r.TryPush(t.Context(), "acme/new"); err != nil || s.OpenUploads() != 0 {
@@ -57,7 +46,7 @@ func TestRobotWithoutPush(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, repo := range []string{"acme/app", "acme/new"} {
-		err := push(t, r, repo, "v2", m)
+		err := trial.Push(t, r, repo, "v2", m)
 		if providers.KindOf(err) != providers.Denied || !strings.Contains(providers.HintOf(err), "give the account write") {
 			t.Errorf("push to %s: %v; %s", repo, err, providers.HintOf(err))
 		}
@@ -96,7 +85,7 @@ func TestRefusals(t *testing.T) {
 			if tt.wire != nil {
 				s.Set(tt.wire)
 			}
-			err := push(t, robot(t, s, quaytest.Write("acme/app")), "acme/app", "v1", content.Image("y", nil))
+			err := trial.Push(t, robot(t, s, quaytest.Write("acme/app")), "acme/app", "v1", content.Image("y", nil))
 			e, ok := errors.AsType[*providers.Error](err)
 			if !ok || e.Kind != tt.kind || !strings.Contains(e.Hint, tt.says) || !strings.Contains(e.Ref, "acme/app") {
 				t.Errorf("%#v (%v)", e, err)
@@ -125,7 +114,7 @@ func TestWrongLogin(t *testing.T) {
 // TestMount: from a repository that may be read, and otherwise the upload is opened.
 func TestMount(t *testing.T) {
 	s, m := serve(t)
-	load(t, s, "other/app", m, "v1")
+	trial.Load(t, s, "other/app", m, "v1")
 	r := robot(t, s, quaytest.Admin("acme"))
 	for from, want := range map[string]bool{"acme/app": true, "other/app": false, "acme/nothing": false} {
 		mounted, session, err := r.Mount(t.Context(), "acme/copy-of-"+strings.ReplaceAll(from, "/", "-"), from, m.Blobs[0].Digest)
@@ -139,11 +128,11 @@ func TestMount(t *testing.T) {
 func TestTokensEnd(t *testing.T) {
 	s, m := serve(t)
 	r := robot(t, s, quaytest.Write("acme/app"))
-	if err := push(t, r, "acme/app", "v2", m); err != nil {
+	if err := trial.Push(t, r, "acme/app", "v2", m); err != nil {
 		t.Fatal(err)
 	}
 	s.ExpireTokens()
-	if err := push(t, r, "acme/app", "v3", m); err != nil || s.Tags("acme/app")["v3"] != m.Digest {
+	if err := trial.Push(t, r, "acme/app", "v3", m); err != nil || s.Tags("acme/app")["v3"] != m.Digest {
 		t.Errorf("after the tokens ended: %v", err)
 	}
 }
@@ -160,16 +149,16 @@ func TestUntaggedEnds(t *testing.T) {
 	child, loose := content.Image("child", nil), content.Image("loose", nil)
 	sig := content.Refer(loose, "application/x.sig", "sig")
 	for _, m := range []*content.Manifest{child, loose, sig} {
-		if err := push(t, r, "acme/app", m.Digest.String(), m); err != nil {
+		if err := trial.Push(t, r, "acme/app", m.Digest.String(), m); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s.Later(50 * time.Minute)
-	if err := push(t, r, "acme/app", child.Digest.String(), child); err != nil { // once more
+	if err := trial.Push(t, r, "acme/app", child.Digest.String(), child); err != nil { // once more
 		t.Fatal(err)
 	}
 	s.Later(50 * time.Minute)
-	if err := push(t, r, "acme/app", "ix", content.Index([]*content.Manifest{child})); err != nil {
+	if err := trial.Push(t, r, "acme/app", "ix", content.Index([]*content.Manifest{child})); err != nil {
 		t.Fatal(err)
 	}
 	s.Later(24 * time.Hour)

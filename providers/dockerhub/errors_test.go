@@ -8,6 +8,7 @@ import (
 	"github.com/transship/transship/providers/dockerhub/dockerhubtest"
 	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 func TestExplain(t *testing.T) {
@@ -36,17 +37,17 @@ func TestExplain(t *testing.T) {
 func TestTokens(t *testing.T) {
 	s := serve(t)
 	r := open(t, s, "jo", s.Account("jo", "acme", false))
-	wantKind(t, r.TryPush(t.Context(), "acme/app"), providers.Denied, "Read & Write")
+	trial.WantKind(t, r.TryPush(t.Context(), "acme/app"), providers.Denied, "Read & Write")
 	_, err := r.PutManifest(t.Context(), "acme/app", "v2", anImage("x").Manifest, providers.PutOptions{})
-	wantKind(t, err, providers.Denied, "Read & Write")
+	trial.WantKind(t, err, providers.Denied, "Read & Write")
 
 	_, err = open(t, s, "jo", "s3cret-wrong").Whoami(t.Context())
-	wantKind(t, err, providers.Denied, "access token")
+	trial.WantKind(t, err, providers.Denied, "access token")
 	if err == nil || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "as jo") {
 		t.Errorf("the error says %v", err)
 	}
 
 	private := serve(t, func(o *dockerhubtest.Options) { o.Wire = func(q *registrytest.Quirks) { q.AnonymousPull = false } })
 	_, err = open(t, private, "", "").Head(t.Context(), "acme/app", "v1")
-	wantKind(t, err, providers.Denied, "not there, or private")
+	trial.WantKind(t, err, providers.Denied, "not there, or private")
 }

@@ -77,7 +77,7 @@ func TestRepositories(t *testing.T) {
 		}
 	}
 	_, err := trial.Collect(r.Repositories(t.Context(), ""))
-	wantKind(t, err, providers.Unsupported, "begin each pattern of the rule with a namespace")
+	trial.WantKind(t, err, providers.Unsupported, "begin each pattern of the rule with a namespace")
 }
 
 // TestPagesStay holds that no page is fetched from another host.
@@ -86,7 +86,7 @@ func TestPagesStay(t *testing.T) {
 	trial.Load(t, s, "acme/app", anImage("y"), "v2")
 	s.Configure(func(q *dockerhubtest.Quirks) { q.PageMax, q.NextHost = 1, "127.0.0.2:1" })
 	_, err := trial.Collect(asSync(t, s).Rows(t.Context(), "acme/app"))
-	wantKind(t, err, providers.Invalid, "")
+	trial.WantKind(t, err, providers.Invalid, "")
 }
 
 // TestOfficial holds that docker's own images are found by their short names.
@@ -112,7 +112,7 @@ func TestOfficial(t *testing.T) {
 	}
 	for _, bad := range []string{"acme/team/app", "a b/c", "../x"} {
 		_, err := trial.Collect(r.Rows(t.Context(), bad))
-		wantKind(t, err, providers.Invalid, "namespace/name")
+		trial.WantKind(t, err, providers.Invalid, "namespace/name")
 	}
 }
 
@@ -136,7 +136,7 @@ func TestClosed(t *testing.T) {
 		t.Errorf("calls of the API %v", calls)
 	}
 	_, err := trial.Collect(r.Repositories(t.Context(), "acme/"))
-	wantKind(t, err, providers.Denied, "access token")
+	trial.WantKind(t, err, providers.Denied, "access token")
 }
 
 // TestLoginEnds holds that a token of the API that is over is fetched anew.

@@ -68,7 +68,7 @@ func cellTarget(t *testing.T) {
 		t.Error("a name of three elements is taken")
 	}
 	_, err := r.PutManifest(t.Context(), "acme/team/app", "v1", anImage("new").Manifest, providers.PutOptions{})
-	wantKind(t, err, providers.Denied, "")
+	trial.WantKind(t, err, providers.Denied, "")
 }
 
 func cellCreation(t *testing.T) {
@@ -78,7 +78,7 @@ func cellCreation(t *testing.T) {
 	if !s.Exists("acme/new") {
 		t.Error("the push has not made its repository")
 	}
-	wantKind(t, r.TryPush(t.Context(), "other/new"), providers.Denied, "may write to the namespace")
+	trial.WantKind(t, r.TryPush(t.Context(), "other/new"), providers.Denied, "may write to the namespace")
 }
 
 func cellReferrers(t *testing.T) {
@@ -89,7 +89,7 @@ func cellReferrers(t *testing.T) {
 		r := asSync(t, s)
 		list, err := r.Referrers(t.Context(), "acme/app", x.Digest)
 		if lacks {
-			wantKind(t, err, providers.Unsupported, "")
+			trial.WantKind(t, err, providers.Unsupported, "")
 		} else if err != nil || len(list) != 1 {
 			t.Errorf("referrers %v, %v", list, err)
 		}
@@ -121,7 +121,7 @@ func cellConflict(t *testing.T) {
 		Message: "tag v1 cannot be overwritten: it is immutable by a rule of the repository"})
 	copied := anImage("x")
 	_, err := r.PutManifest(t.Context(), "acme/app", "v1", copied.Manifest, providers.PutOptions{})
-	wantKind(t, err, providers.Conflict, "immutable")
+	trial.WantKind(t, err, providers.Conflict, "immutable")
 	if d, err := r.Head(t.Context(), "acme/app", "v1"); err != nil || d.Digest != copied.Digest {
 		t.Errorf("v1 is %s, %v", d.Digest, err)
 	}

@@ -192,7 +192,7 @@ func testSpent(t *testing.T) {
 		t.Errorf("%d got, %d wait; the account has pulled %d of 20; %v", got, waiting, s.Pulled("sync"), n.Requests)
 	}
 	_, err := r.Manifest(t.Context(), "acme/many", "v1")
-	wantKind(t, err, providers.Waiting, "goes on where it stopped")
+	trial.WantKind(t, err, providers.Waiting, "goes on where it stopped")
 	if text := err.Error(); !strings.Contains(text, "2 of 20 pulls in 6h0m0s are left, and 2 are kept for others; more from 20") {
 		t.Errorf("the error says %q", text)
 	}
@@ -226,7 +226,7 @@ func TestRefusedPull(t *testing.T) {
 		Message: "You have reached your unauthenticated pull rate limit."})
 	for range 3 {
 		_, err := r.Manifest(t.Context(), "acme/app", "v1")
-		wantKind(t, err, providers.Waiting, "")
+		trial.WantKind(t, err, providers.Waiting, "")
 		if left := time.Until(providers.UntilOf(err)); left < 25*time.Minute || left > 31*time.Minute {
 			t.Errorf("%v to wait, want the half hour of the host", left)
 		}
@@ -249,7 +249,7 @@ func TestOthersSpend(t *testing.T) {
 	s.Spend("sync", 50)
 	for range 3 {
 		_, err := r.Manifest(t.Context(), "acme/app", "v1")
-		wantKind(t, err, providers.Waiting, "goes on where it stopped")
+		trial.WantKind(t, err, providers.Waiting, "goes on where it stopped")
 		if left := time.Until(providers.UntilOf(err)); left > 2*time.Minute && left < 5*time.Hour {
 			t.Errorf("%v to wait", left)
 		}

@@ -1,7 +1,6 @@
 package ghcr
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -44,14 +43,6 @@ func serve(t *testing.T, change ...func(*ghcrtest.Options)) *ghcrtest.Server {
 
 func image(name string) *content.Manifest {
 	return content.Image(name, []content.Blob{content.Layer(name, 1000)})
-}
-
-// wantKind wants err to be of a kind, and to say what to do.
-func wantKind(t *testing.T, err error, kind providers.Kind, hint string) {
-	t.Helper()
-	if providers.KindOf(err) != kind || !strings.Contains(providers.HintOf(err), hint) {
-		t.Errorf("%v (%s; try %q), want %s and a hint of %q", err, providers.KindOf(err), providers.HintOf(err), kind, hint)
-	}
 }
 
 // TestConformance runs the suite that defines a provider against the emulator with

@@ -9,6 +9,7 @@ import (
 	"github.com/transship/transship/providers/ghcr/ghcrtest"
 	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/trial"
 )
 
 func openOptions() oci.Options { return oci.Options{Host: "ghcr.io"} }
@@ -24,7 +25,7 @@ func TestTokens(t *testing.T) {
 		s := serve(t)
 		r := open(t, s, ghcrtest.Token{User: "jo", Text: text})
 		_, err := r.Whoami(t.Context())
-		wantKind(t, err, providers.Denied, hint)
+		trial.WantKind(t, err, providers.Denied, hint)
 		if err == nil || strings.Contains(err.Error()+providers.HintOf(err), text) || !strings.Contains(err.Error(), "as jo") {
 			t.Errorf("the error says %v", err)
 		}
@@ -43,9 +44,9 @@ func TestReadOnlyToken(t *testing.T) {
 	if _, err := r.Head(t.Context(), "acme/app", "v1"); err != nil {
 		t.Fatal(err)
 	}
-	wantKind(t, r.TryPush(t.Context(), "acme/app"), providers.Denied, "write:packages")
+	trial.WantKind(t, r.TryPush(t.Context(), "acme/app"), providers.Denied, "write:packages")
 	_, err := r.PutManifest(t.Context(), "acme/app", "v2", image("x").Manifest, providers.PutOptions{})
-	wantKind(t, err, providers.Denied, "Manage Actions access")
+	trial.WantKind(t, err, providers.Denied, "Manage Actions access")
 }
 
 // TestEgress holds that an account whose traffic is used up slows us down and is
@@ -60,7 +61,7 @@ func testEgress(t *testing.T) {
 		return &registrytest.Fault{Status: http.StatusServiceUnavailable, Message: "Egress is over the account limit"}
 	})
 	_, err := r.Open(t.Context(), "acme/app", image("x").Blobs[0].Descriptor, 0)
-	wantKind(t, err, providers.Throttled, "traffic out of GitHub")
+	trial.WantKind(t, err, providers.Throttled, "traffic out of GitHub")
 }
 
 func TestEgress(t *testing.T) { testEgress(t) }

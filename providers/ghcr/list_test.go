@@ -83,9 +83,9 @@ func TestOwners(t *testing.T) {
 		t.Errorf("repositories of acme: %v (%v)", got, err)
 	}
 	_, err = trial.Collect(r.Repositories(t.Context(), ""))
-	wantKind(t, err, providers.Unsupported, "begin each pattern of the rule with an owner")
+	trial.WantKind(t, err, providers.Unsupported, "begin each pattern of the rule with an owner")
 	for _, err := range r.Rows(t.Context(), "acme/gone") {
-		wantKind(t, err, providers.NotFound, "")
+		trial.WantKind(t, err, providers.NotFound, "")
 	}
 }
 
@@ -146,7 +146,7 @@ func TestPagesStay(t *testing.T) {
 	trial.Load(t, s, "acme/app", image("y"), "v2")
 	s.Configure(func(q *ghcrtest.Quirks) { q.PageMax, q.NextHost = 1, "127.0.0.2:1" })
 	_, err := trial.Collect(open(t, s, pusher(s)).Rows(t.Context(), "acme/app"))
-	wantKind(t, err, providers.Invalid, "")
+	trial.WantKind(t, err, providers.Invalid, "")
 }
 
 // TestAPIOf holds where the APIs are that go with hosts.

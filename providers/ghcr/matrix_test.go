@@ -82,7 +82,7 @@ func cellReferrers(t *testing.T) {
 	s := serve(t)
 	r := open(t, s, pusher(s))
 	_, err := r.Referrers(t.Context(), "acme/app", image("x").Digest)
-	wantKind(t, err, providers.Unsupported, "")
+	trial.WantKind(t, err, providers.Unsupported, "")
 	x := image("x")
 	tag, index := content.Fallback(x, content.Refer(x, "application/vnd.example", "sbom"))
 	trial.Load(t, s, "acme/app", index, tag)

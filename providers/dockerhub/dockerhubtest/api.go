@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/plane"
 )
 
 // serveAPI answers the Hub API.
@@ -46,7 +47,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	s.n++
 	text := fmt.Sprintf("hub-token-%d", s.n)
 	s.tokens[text] = login{in.Identifier, time.Now().Add(10 * time.Minute)}
-	send(w, http.StatusOK, map[string]string{"access_token": text})
+	plane.JSON(w, http.StatusOK, map[string]string{"access_token": text})
 }
 
 // EndLogins ends the API's tokens, as if their time were over.
@@ -153,15 +154,9 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, all int, of func(i
 	for i := range to - from {
 		results = append(results, of(from+i))
 	}
-	send(w, http.StatusOK, map[string]any{"count": all, "next": next, "previous": nil, "results": results})
+	plane.JSON(w, http.StatusOK, map[string]any{"count": all, "next": next, "previous": nil, "results": results})
 }
 
 func fail(w http.ResponseWriter, status int, message string) {
-	send(w, status, map[string]any{"message": message, "errinfo": map[string]string{}})
-}
-
-func send(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // a client that went away is its own business
+	plane.JSON(w, status, map[string]any{"message": message, "errinfo": map[string]string{}})
 }

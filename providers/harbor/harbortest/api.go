@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/plane"
 )
 
 const apiPath = "/api/v2.0/"
@@ -67,7 +68,7 @@ func (s *Server) systemInfo(w http.ResponseWriter, user string) *registrytest.Re
 	if user != "" {
 		info["harbor_version"] = s.config().Version
 	}
-	answer(w, 200, info)
+	plane.JSON(w, 200, info)
 	return nil
 }
 
@@ -112,7 +113,7 @@ func (s *Server) readProject(w http.ResponseWriter, r *http.Request, user, name 
 	if p.Proxy {
 		registry = 1
 	}
-	answer(w, 200, map[string]any{"project_id": 7, "name": name, "registry_id": registry, "metadata": map[string]string{"public": fmt.Sprint(p.Public)}})
+	plane.JSON(w, 200, map[string]any{"project_id": 7, "name": name, "registry_id": registry, "metadata": map[string]string{"public": fmt.Sprint(p.Public)}})
 	return nil
 }
 
@@ -272,7 +273,7 @@ func (s *Server) sendPage(w http.ResponseWriter, r *http.Request, all []map[stri
 			w.Header().Set("Link", strings.Join(links, " , "))
 		}
 	}
-	answer(w, 200, append([]map[string]any{}, all[from:to]...))
+	plane.JSON(w, 200, append([]map[string]any{}, all[from:to]...))
 	return nil
 }
 
@@ -282,14 +283,4 @@ func number(text string, def int) int {
 		return def
 	}
 	return n
-}
-
-func answer(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // maps and structs of ours
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that went away is its own business
 }

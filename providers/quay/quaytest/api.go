@@ -1,7 +1,6 @@
 package quaytest
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/providers/registrytest/plane"
 )
 
 const apiPath = "/api/v1/repository"
@@ -40,7 +40,7 @@ func (s *Server) serve(w http.ResponseWriter, a *registrytest.Ask) bool {
 
 // apiRefusal is in the API's own form.
 func apiRefusal(w http.ResponseWriter, status int, kind, text string) {
-	answer(w, status, map[string]any{"status": status, "error_type": kind, "error_message": text, "detail": text, "title": kind,
+	plane.JSON(w, status, map[string]any{"status": status, "error_type": kind, "error_message": text, "detail": text, "title": kind,
 		"type": "https://quay.example/api/v1/error/" + kind})
 }
 
@@ -109,7 +109,7 @@ func (s *Server) listRepositories(w http.ResponseWriter, r *http.Request) *regis
 	if to < len(all) {
 		page["next_page"] = fmt.Sprint("opaque=", to)
 	}
-	answer(w, 200, page)
+	plane.JSON(w, 200, page)
 	return nil
 }
 
@@ -130,7 +130,7 @@ func (s *Server) listTags(w http.ResponseWriter, r *http.Request, repo string) *
 	rows := s.rows(repo, all, q.Get("onlyActiveTags") == "true")
 	from := min(len(rows), (page-1)*n)
 	to := min(len(rows), from+n)
-	answer(w, 200, map[string]any{"tags": rows[from:to], "page": page, "has_additional": to < len(rows)})
+	plane.JSON(w, 200, map[string]any{"tags": rows[from:to], "page": page, "has_additional": to < len(rows)})
 	return nil
 }
 
@@ -200,14 +200,4 @@ func (s *Server) answerReferrers(w http.ResponseWriter, a *registrytest.Ask) boo
 	f := refuse(400, "MANIFEST_INVALID", "manifest invalid")
 	f.Send(w)
 	return true
-}
-
-func answer(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // maps and structs of ours
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that went away is its own business
 }

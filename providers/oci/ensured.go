@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/transship/transship/providers"
 )
 
 // Ensured knows which repositories are there, for hosts where they have to be made
@@ -72,16 +74,32 @@ func (e *Ensured) Forget(name string) bool {
 }
 
 // Push calls push, and once more after ensure if its error says that there is no
-// such repository although there was: it has been deleted since.
+// such repository although there was: it has been deleted since. A host that tells
+// missing from denied when it is asked again may say denied of what another push
+// has had made anew meanwhile.
 func (e *Ensured) Push(name string, push func() error, gone func(error) bool, ensure func() error) error {
+	began := time.Now()
 	err := push()
-	if err == nil || !gone(err) || !e.Forget(name) {
+	switch {
+	case err == nil:
+		return nil
+	case gone(err) && e.Forget(name):
+	case providers.KindOf(err) == providers.Denied && e.forgottenSince(name, began):
+	default:
 		return err
 	}
 	if err := ensure(); err != nil {
 		return err
 	}
 	return push()
+}
+
+// forgottenSince reports whether name was found not to be there since then.
+func (e *Ensured) forgottenSince(name string, began time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	last, ok := e.forgot[name]
+	return ok && !last.Before(began)
 }
 
 // Wait returns once no ensure runs that nobody waits for.

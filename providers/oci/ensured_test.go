@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/transship/transship/providers"
 )
 
 // Those who wait for a repository that cannot be made fail with the one who tried.
@@ -75,4 +77,31 @@ func TestEnsuredPush(t *testing.T) {
 		want(7, 2)
 		e.Wait()
 	})
+}
+
+// TestEnsuredWhileOthersMake holds that a push which is denied is tried again if what
+// it goes to was made anew since it began, and only then.
+func TestEnsuredWhileOthersMake(t *testing.T) {
+	denied := &providers.Error{Kind: providers.Denied, Op: "put", Ref: "r", Err: errors.New("denied")}
+	never := func(error) bool { return false }
+	for name, anew := range map[string]bool{"made anew": true, "there all the time": false} {
+		t.Run(name, func(t *testing.T) {
+			var e Ensured
+			e.Note("r")
+			pushes, ensures := 0, 0
+			err := e.Push("r", func() error {
+				if pushes++; pushes > 1 {
+					return nil
+				}
+				if anew {
+					e.Forget("r")
+					e.Note("r")
+				}
+				return denied
+			}, never, func() error { ensures++; return nil })
+			if want := map[bool]int{true: 2, false: 1}[anew]; pushes != want || (err == nil) != anew || ensures != want-1 {
+				t.Errorf("%d pushes, %d looks, %v", pushes, ensures, err)
+			}
+		})
+	}
 }

@@ -24,7 +24,7 @@ import (
 
 // A rig is a source and a target on loopback, a state, and workers over them.
 type rig struct {
-	t        *testing.T
+	t        testing.TB
 	src, dst *registrytest.Server
 	store    state.Store
 	set      *policy.Set
@@ -38,7 +38,7 @@ type rig struct {
 	report []replicator.Report
 }
 
-func newRig(t *testing.T, rules string) *rig {
+func newRig(t testing.TB, rules string) *rig {
 	t.Helper()
 	r := &rig{t: t, src: registrytest.New(t, registrytest.Options{}), dst: registrytest.New(t, registrytest.Options{}), soft: make(chan struct{})}
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "state.db"), sqlite.Options{})

@@ -268,7 +268,8 @@ func TestHardStop(t *testing.T) {
 	r := newRig(t, one)
 	r.load("a", "v1")
 	held, _ := r.hold()
-	ctx, cancel := context.WithCancel(t.Context())
+	byHand := errors.New("stopped by hand")
+	ctx, cancel := context.WithCancelCause(t.Context())
 	done := make(chan error, 1)
 	r.ask(state.Ask{Key: ExpandKey("apps"), Cause: BySchedule})
 	told := make(chan replicator.Report, 1)
@@ -277,8 +278,8 @@ func TestHardStop(t *testing.T) {
 			Done: func(_ string, r replicator.Report, _ time.Duration, _ error) { told <- r }}).Run(ctx, nil)
 	}()
 	<-held
-	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) {
+	cancel(byHand)
+	if err := <-done; !errors.Is(err, byHand) {
 		t.Errorf("ended with %v", err)
 	}
 	if r := <-told; !r.Interrupted {

@@ -139,6 +139,9 @@ func (w *Workers) carry(ctx context.Context, g Generation, c *state.Claim, job r
 	start := w.o.Now()
 	r, err := g.Engine.RunUntil(ctx, job, closing)
 	took := w.o.Now().Sub(start)
+	if ctx.Err() != nil && err != nil {
+		r.Interrupted = true // whatever it was, and by whatever name: we stopped it
+	}
 	r.Interrupted = interrupted(r, err)
 	if w.o.Done != nil {
 		w.o.Done(c.Key, r, took, err)

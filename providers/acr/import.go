@@ -238,7 +238,7 @@ func (m manager) refused(ctx context.Context, status int, code, message string) 
 		message = strings.ReplaceAll(message, m.from.Password, "[redacted]")
 	}
 	kind, hint := importKind(status, code, message)
-	err := m.fail(ctx, kind, fmt.Errorf("Azure answered %d to the import of %s: %s: %s", status, m.from, clean(code), clean(message)), hint)
+	err := m.fail(ctx, kind, fmt.Errorf("the answer to the import of %s is %d: %s: %s", m.from, status, clean(code), clean(message)), hint)
 	if e, ok := errors.AsType[*providers.Error](err); ok {
 		e.Status, e.Code = status, code
 	}

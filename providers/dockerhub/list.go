@@ -45,7 +45,7 @@ func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 			return
 		}
 		if !validName.MatchString(namespace) {
-			yield("", r.fail(opRepositories, "", providers.Unsupported, errors.New("Docker Hub lists the repositories of one namespace at a time"), hintNamespace))
+			yield("", r.fail(opRepositories, "", providers.Unsupported, errors.New("repositories of Docker Hub are listed one namespace at a time"), hintNamespace))
 			return
 		}
 		q := oci.Question{Op: opRepositories, Count: providers.OpCatalog, Path: "/v2/namespaces/" + namespace + "/repositories"}
@@ -137,7 +137,7 @@ func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Ro
 		repo := full(repo)
 		namespace, name, _ := strings.Cut(repo, "/")
 		if !validName.MatchString(namespace) || !validName.MatchString(name) {
-			yield(providers.Row{}, r.fail(opRows, repo, providers.Invalid, errors.New("Docker Hub has no repository of that name"), caps().Names.Says))
+			yield(providers.Row{}, r.fail(opRows, repo, providers.Invalid, errors.New("no repository of Docker Hub has such a name"), caps().Names.Says))
 			return
 		}
 		if r.isShut() {

@@ -43,8 +43,7 @@ func (f Federated) pool() string {
 // Shown is what Google is shown.
 type shown struct {
 	assertion providers.Assertion
-	keys      *providers.AWSKeys // instead, of subject arn
-	arn       string
+	keys      *providers.AWSKeys // instead
 }
 
 // String is what it says, for people.

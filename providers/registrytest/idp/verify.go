@@ -169,10 +169,22 @@ func (k jwk) fits(sum, signature []byte) bool {
 		if len(signature) != 64 {
 			return false
 		}
-		key := &ecdsa.PublicKey{Curve: elliptic.P256(), X: number(k.X), Y: number(k.Y)}
+		key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, coordinate(k.X), coordinate(k.Y)))
+		if err != nil {
+			return false
+		}
 		return ecdsa.Verify(key, sum, new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
 	}
 	return false
+}
+
+// coordinate is a number of P-256, in 32 bytes (RFC 7518, section 6.2.1.2).
+func coordinate(b64 string) []byte {
+	raw, err := base64.RawURLEncoding.DecodeString(b64)
+	if err != nil || len(raw) > 32 {
+		return make([]byte, 32)
+	}
+	return append(make([]byte, 32-len(raw)), raw...)
 }
 
 func number(b64 string) *big.Int {

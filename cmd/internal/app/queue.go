@@ -79,7 +79,7 @@ which it is taken. Its commands ask for a run of a rule, cancel, pause and resum
 	}
 	one("run RULE", "Have a rule run now, whatever its schedule and windows say", "run apps",
 		func(ctx context.Context, c *web.Client, rule string) error { return c.Run(ctx, rule) })
-	one("pause RULE", "Have a rule stand still until it is resumed", "pause apps",
+	one("pause RULE", "Have the schedule leave a rule alone until it is resumed; its jobs in the queue still run", "pause apps",
 		func(ctx context.Context, c *web.Client, rule string) error { return c.Pause(ctx, rule, true) })
 	one("resume RULE", "Have a rule go on; what it missed is caught up once", "resume apps",
 		func(ctx context.Context, c *web.Client, rule string) error { return c.Pause(ctx, rule, false) })

@@ -52,7 +52,7 @@ func (c *Client) Queue(ctx context.Context) (list []state.Row, err error) {
 // Run asks for a run of a rule.
 func (c *Client) Run(ctx context.Context, rule string) error { return c.rule(ctx, rule, "run") }
 
-// Pause has a rule stand still, or go on.
+// Pause has the schedule leave a rule alone, or take it up again.
 func (c *Client) Pause(ctx context.Context, rule string, paused bool) error {
 	if paused {
 		return c.rule(ctx, rule, "pause")

@@ -37,7 +37,8 @@ type Daemon interface {
 	Lags(ctx context.Context) ([]replicator.Lag, error)
 	// Run asks for a run of a rule by hand. ErrNoRule: there is none of that name.
 	Run(ctx context.Context, rule string) error
-	// Pause has a rule stand still, or go on. ErrNoRule as above.
+	// Pause has the schedule leave a rule alone, or take it up again: jobs of it that
+	// are in the queue still run. ErrNoRule as above.
 	Pause(ctx context.Context, rule string, paused bool) error
 	// Cancel makes a key of the queue not wanted, and reports whether it was.
 	Cancel(ctx context.Context, key string) (bool, error)

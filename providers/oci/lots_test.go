@@ -212,8 +212,9 @@ func TestLotsTooLongForAHeader(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := tokensAsked(s); n != 2+4 {
-		t.Errorf("%d tokens, want two too long and four", n)
+	// of forty, then of twenty: the other twenty may be asked for before the first are answered
+	if n := tokensAsked(s); n < 2+4 || n > 3+4 {
+		t.Errorf("%d tokens, want two or three too long and four", n)
 	}
 	if n := s.Counts().Status[401]; n != 1 {
 		t.Errorf("%d answers 401, want the ping's", n)

@@ -46,7 +46,7 @@ const (
 // get returns a token that covers want.
 func (t *tokens) get(ctx context.Context, how challenge, want scopes) (*bearer, error) {
 	b, shared, err := t.join(ctx, how, want)
-	if err == nil && !b.asked.covers(want) { // its lot was too much for one token, and want is in another now
+	if err == nil && !b.asked.covers(want) { // its lot was refused, and want stands alone now
 		b, shared, err = t.join(ctx, how, want)
 	}
 	if shared && err == nil && (b.deniedTo(want) || !b.asked.covers(want)) { // others of its lot are granted
@@ -65,15 +65,26 @@ func (t *tokens) get(ctx context.Context, how challenge, want scopes) (*bearer, 
 // join returns a young token for want, or has one fetched for its lot: then shared
 // is true, and it may be for others of the lot only.
 func (t *tokens) join(ctx context.Context, how challenge, want scopes) (b *bearer, shared bool, err error) {
-	young := func(b *bearer) bool { return time.Now().Before(b.half) }
-	if b := t.find(want, young); b != nil {
+	if b := t.find(want, (*bearer).young); b != nil {
 		return b, false, nil
 	}
+	for moved := true; moved; moved = errors.Is(err, errMoved) {
+		b, shared, err = t.joinLot(ctx, how, want)
+	}
+	return b, shared, err
+}
+
+// joinLot fetches a token for want's lot. Its error is errMoved if the lots changed
+// before it was asked for, or by its answer; they do so a few times.
+func (t *tokens) joinLot(ctx context.Context, how challenge, want scopes) (b *bearer, shared bool, err error) {
 	base := t.withMore(want)
 	lot, shared := t.lots.of(base)
 	b, err = t.fetches.do(ctx, lot.key(), func(ctx context.Context) (*bearer, error) {
-		if b := t.find(want, young); b != nil {
+		if b := t.find(want, (*bearer).young); b != nil {
 			return b, nil // somebody else's fetch ended just now
+		}
+		if now, _ := t.lots.of(base); now.key() != lot.key() {
+			return nil, errMoved
 		}
 		if shared {
 			return t.fetchLot(ctx, how, want, lot)
@@ -99,8 +110,8 @@ func (t *tokens) fetch(ctx context.Context, how challenge, want, base scopes) (*
 	return b, err
 }
 
-// fetchLot asks for a lot of repositories at once: for a smaller one if the token
-// is too long for a header, and for want alone if the service gives none.
+// fetchLot asks for a lot of repositories at once, and for want alone if the
+// service gives none. A token that is too long for a header makes all lots smaller.
 func (t *tokens) fetchLot(ctx context.Context, how challenge, want, lot scopes) (*bearer, error) {
 	b, err := t.s.r.requestToken(ctx, how, lot)
 	switch {
@@ -110,9 +121,7 @@ func (t *tokens) fetchLot(ctx context.Context, how challenge, want, lot scopes) 
 		return b, nil
 	case err == nil:
 		t.lots.shrink(len(lot.strings()))
-		if smaller, ok := t.lots.of(t.withMore(want)); ok {
-			return t.fetchLot(ctx, how, want, smaller)
-		}
+		return nil, errMoved
 	case providers.KindOf(err) == providers.Denied:
 		t.lots.strike(lot)
 	default:
@@ -237,6 +246,9 @@ func (t *tokens) drop(b *bearer, want scopes) {
 	}
 }
 
+// young reports whether the token need not be renewed yet.
+func (b *bearer) young() bool { return time.Now().Before(b.half) }
+
 func (b *bearer) resources() []string {
 	var all []string
 	for _, a := range b.asked {
@@ -250,7 +262,10 @@ func (b *bearer) deniedTo(want scopes) bool {
 	return b.granted != nil && !b.granted.covers(want)
 }
 
-var errNoToken = errors.New("the token service's answer holds no usable token")
+var (
+	errNoToken = errors.New("the token service's answer holds no usable token")
+	errMoved   = errors.New("the lots of repositories that share a token have changed")
+)
 
 // grants reads the claims of a JWT without verifying them: they are for wording
 // and fallbacks, the host decides. It returns nil for an opaque token.

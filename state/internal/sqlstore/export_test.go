@@ -1,5 +1,7 @@
 package sqlstore
 
+import "database/sql"
+
 // Queries are the texts whose plans must not depend on the size of a table, with
 // lists of three.
 func Queries() map[string]string {
@@ -44,3 +46,9 @@ func Queries() map[string]string {
 func Ordered() map[string]string {
 	return map[string]string{"dueRows": dueRows, "nextTurn": nextTurn, "nextDue": nextDue, "runningRows": runningRows, "allPasses": allPasses}
 }
+
+// Through has the store ask by other pools, which the caller closes first.
+func (s *Store) Through(read, write *sql.DB) { s.e.Read, s.e.Write = read, write }
+
+// Pools are those that it asks by.
+func (s *Store) Pools() (read, write *sql.DB) { return s.e.Read, s.e.Write }

@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/transship/transship/state"
+	"github.com/transship/transship/state/internal/sqlstore"
 	"github.com/transship/transship/state/postgres"
 	"github.com/transship/transship/state/postgres/pgtest"
 	"github.com/transship/transship/state/sqlite"
@@ -27,6 +28,7 @@ type heap struct {
 	repos int
 	words *strings.Replacer // of the loading statements
 	size  func() int64      // bytes on disk
+	timer *timer            // of what store asks
 	rand  *rand.Rand
 }
 
@@ -57,6 +59,17 @@ func (h *heap) load(t *testing.T) {
 			FROM blob b WHERE b.id > {{pool}} AND b.id % 3 = ({{pool}} + 1) % 3`,
 		`INSERT INTO source_tag (repo_id, name, digest, first_seen) SELECT repo_id + {{repos}}, name, digest, put_at FROM target_tag`,
 		`INSERT INTO referrers_checked (repo_id, subject, at) SELECT repo_id + {{repos}}, digest, put_at FROM target_tag`,
+		`INSERT INTO manifest_subject (repo_id, manifest, subject)
+			SELECT {{repos}} + 1 + (b.id - {{pool}} - 1) / 3000, b.digest, b.digest FROM blob b WHERE b.id > {{pool}} AND b.id % 30 = 0`,
+		`INSERT INTO standing (rule, source_id, target_id, surveyed, pending, in_step, behind, failed, conflict, refused, cooling, gone, complete)
+			SELECT 'all', {{repos}} + n, n, 1700000000000000, 0, 990, 10, 0, 0, 0, 0, 0, 1 FROM {{series repos}}`,
+		`INSERT INTO item (rule, source_id, target_id, tag, kind, reason, hint, since)
+			SELECT 'all', {{repos}} + n, n, 'v1.' || i, 'failed', 'the target refused it', 'look there', 1700000000000000
+				FROM {{series repos}}, (SELECT 0 AS i UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) k`,
+		`INSERT INTO work (key, wanted, done, detail) SELECT 'run/team/service-' || n, 1, 1,
+			'[{"rule":"all","from":{"registry":"src","repo":"team/service"},"to":{"registry":"dst","repo":"mirror/team/service"}}]' FROM {{series repos}}`,
+		`INSERT INTO pass (rule, cause, started, ended, outcome, jobs, ran)
+			SELECT 'rule-' || n % 50, 'schedule', 1600000000000000 + n, 1600000000000001 + n, 'done', 1, 1 FROM {{series tags}}`,
 		`ANALYZE`,
 	} {
 		if _, err := h.db.ExecContext(t.Context(), h.words.Replace(text)); err != nil {
@@ -69,7 +82,7 @@ func heapWords(repos int, series, random, empty string) *strings.Replacer {
 	s := func(n int) string { return fmt.Sprintf(series, n) }
 	return strings.NewReplacer(
 		"{{repos}}", fmt.Sprint(repos), "{{series repos}}", s(repos),
-		"{{pool}}", fmt.Sprint(repos*heapTags), "{{series pool}}", s(repos*heapTags),
+		"{{pool}}", fmt.Sprint(repos*heapTags), "{{series pool}}", s(repos*heapTags), "{{series tags}}", s(repos*heapTags),
 		"{{series own}}", s(repos*heapOwn), "{{series blobs}}", s(repos*(heapTags+heapOwn)),
 		"{{random}}", random, "{{empty}}", empty)
 }
@@ -82,13 +95,14 @@ func sqliteHeap(t *testing.T, repos int) *heap {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
+	timer := timed(t, store.Store, 4, 1, nil)
 	db, err := sql.Open("sqlite", path+"?_pragma=cache_size(-1000000)&_pragma=synchronous(OFF)&_pragma=journal_size_limit(0)")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
 	db.SetMaxOpenConns(1)
-	h := &heap{db: db, store: store, repos: repos, rand: rand.New(rand.NewPCG(1, 2)),
+	h := &heap{db: db, store: store, repos: repos, timer: timer, rand: rand.New(rand.NewPCG(1, 2)),
 		words: heapWords(repos, "(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < %d) SELECT n FROM c) s", "randomblob(32)", "x''"),
 		size: func() int64 {
 			var n int64
@@ -119,7 +133,8 @@ func postgresHeap(t *testing.T, c *pgtest.Cluster, repos int) *heap {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	h := &heap{db: db, store: store, repos: repos, rand: rand.New(rand.NewPCG(1, 2)),
+	timer := timed(t, store.Store, 5, 5, func() []int { return backends(t, db) })
+	h := &heap{db: db, store: store, repos: repos, timer: timer, rand: rand.New(rand.NewPCG(1, 2)),
 		words: heapWords(repos, "generate_series(CAST(1 AS BIGINT), %d) s(n)", "sha256(int8send(n))", `''`),
 		size: func() int64 {
 			var n int64
@@ -129,7 +144,7 @@ func postgresHeap(t *testing.T, c *pgtest.Cluster, repos int) *heap {
 			return n
 		}}
 	h.load(t)
-	for _, table := range []string{"host", "repo", "blob"} {
+	for _, table := range []string{"host", "repo", "blob", "work", "pass"} {
 		if _, err := db.ExecContext(t.Context(), fmt.Sprintf("SELECT setval(pg_get_serial_sequence('%s', 'id'), (SELECT MAX(id) FROM %[1]s))", table)); err != nil {
 			t.Fatal(err)
 		}
@@ -153,4 +168,40 @@ func (h *heap) digests(t *testing.T, from, n int) (list []v1.Hash) {
 		list = append(list, v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", raw)})
 	}
 	return list
+}
+
+// timed has store ask through a timer.
+func timed(t *testing.T, store *sqlstore.Store, readers, writers int, processes func() []int) *timer {
+	timer := &timer{processes: processes, took: map[string][]cost{}}
+	read, write := store.Pools()
+	pools := []*sql.DB{timer.pool(read, readers), timer.pool(write, writers)}
+	if read == write {
+		pools[1] = pools[0]
+	}
+	store.Through(pools[0], pools[1])
+	t.Cleanup(func() {
+		for _, p := range pools {
+			p.Close()
+		}
+		store.Through(read, write)
+	})
+	return timer
+}
+
+// backends are the processes of the server that answer us.
+func backends(t *testing.T, db *sql.DB) (pids []int) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var pid int
+		if err := rows.Scan(&pid); err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids
 }

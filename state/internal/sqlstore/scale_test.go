@@ -116,6 +116,55 @@ func (h *heap) questions(base v1.Hash) []question {
 			_, err := s.Standings(ctx, "all")
 			return err
 		}},
+		{"subjects, 500", func(ctx context.Context, _, source state.Repo, own []v1.Hash) error {
+			_, err := s.Subjects(ctx, source, own)
+			return err
+		}},
+		{"referrers of a repository (100)", func(ctx context.Context, _, source state.Repo, _ []v1.Hash) error {
+			known, err := s.Referring(ctx, source)
+			return expect(len(known), heapTags/10, err)
+		}},
+		{"see 500 source tags", func(ctx context.Context, _, source state.Repo, own []v1.Hash) error {
+			tags := make([]state.SourceTag, len(own))
+			for i, d := range own {
+				tags[i] = state.SourceTag{Name: names[i], Digest: d}
+			}
+			return s.SeeSource(ctx, source, now, tags)
+		}},
+		{"a pass of 100 jobs: begin, ask", func(ctx context.Context, _, source state.Repo, _ []v1.Hash) error {
+			var keys []string
+			var asks []state.Ask
+			for i := range 100 {
+				keys = append(keys, fmt.Sprintf("run/%s.%d", source.Name, i))
+				asks = append(asks, state.Ask{Key: keys[i], Turn: int64(i) * state.TurnStep})
+			}
+			if _, err := s.BeginJobs(ctx, state.Pass{Rule: "all", Started: now}, keys); err != nil {
+				return err
+			}
+			return s.Ask(ctx, asks...)
+		}},
+		{"a job: take, tell, end", func(ctx context.Context, _, _ state.Repo, _ []v1.Hash) error {
+			c, err := s.Take(ctx)
+			if err != nil || c == nil {
+				return fmt.Errorf("took %v: %w", c, err)
+			}
+			if err := s.EndJob(ctx, state.JobRun{Key: c.Key, Taken: c.Taken, Ended: now, Outcome: state.Succeeded}); err != nil {
+				return err
+			}
+			return s.Done(ctx, c, nil, 0)
+		}},
+		{"when is the next job due", func(ctx context.Context, _, _ state.Repo, _ []v1.Hash) error {
+			_, err := s.NextDue(ctx)
+			return err
+		}},
+		{"the last 20 passes", func(ctx context.Context, _, _ state.Repo, _ []v1.Hash) error {
+			list, err := s.Passes(ctx, "", 20)
+			return expect(len(list), 20, err)
+		}},
+		{"the first 20 items", func(ctx context.Context, _, _ state.Repo, _ []v1.Hash) error {
+			list, err := s.Items(ctx, "", 20)
+			return expect(len(list), 20, err)
+		}},
 		{"forget 500", func(ctx context.Context, repo, _ state.Repo, own []v1.Hash) error {
 			return s.Forget(ctx, repo, own)
 		}},
@@ -184,6 +233,7 @@ func heapTable(t *testing.T, sizes []int, times int, open func(t *testing.T, rep
 			}
 			table[q.name] += fmt.Sprintf(" %.2f / %.2f |", ms(took[len(took)/2]), ms(took[len(took)*99/100]))
 		}
+		h.timer.tell(t)
 	}
 	t.Logf("| p50 / p99 in ms | %s |", strings.Join(heads, " | "))
 	t.Logf("| size | %s |", strings.Join(bytes, " | "))

@@ -10,7 +10,12 @@ import (
 )
 
 const (
-	backend = `SELECT pg_backend_pid(), pg_is_in_recovery(), current_schema() IS NOT NULL`
+	backend = `SELECT pg_backend_pid(), pg_is_in_recovery(), current_schema() IS NOT NULL,
+		current_setting('transaction_read_only') = 'on',
+		COALESCE(has_schema_privilege(current_schema(), 'CREATE'), true) OR to_regclass('work') IS NOT NULL`
+
+	// writable fails where rows cannot be changed, and changes none.
+	writable = `DELETE FROM work WHERE false`
 
 	remedy = "; give it a direct address, or a pool in session mode"
 )
@@ -62,9 +67,9 @@ func checkServer(ctx context.Context, db *sql.DB) error {
 
 // serves returns the process that serves c.
 func serves(ctx context.Context, c *sql.Conn) (pid int, err error) {
-	var standby, schema bool
+	var standby, schema, readOnly, create bool
 	// The simple protocol, as prepared statements may not survive a pooler.
-	err = c.QueryRowContext(ctx, backend, pgx.QueryExecModeSimpleProtocol).Scan(&pid, &standby, &schema)
+	err = c.QueryRowContext(ctx, backend, pgx.QueryExecModeSimpleProtocol).Scan(&pid, &standby, &schema, &readOnly, &create)
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("ask the server who it is: %w", err)
@@ -72,6 +77,10 @@ func serves(ctx context.Context, c *sql.Conn) (pid int, err error) {
 		return 0, errors.New("the server is a standby and cannot be written to; give the address of the primary")
 	case !schema:
 		return 0, errors.New("no schema of the search path exists; create it, or set search_path in the address")
+	case readOnly:
+		return 0, errors.New("transactions of this user are read-only; unset default_transaction_read_only, or give another user")
+	case !create:
+		return 0, errors.New("permission denied: the user must be allowed to create tables in the schema; GRANT CREATE ON SCHEMA, or give another user")
 	}
 	return pid, nil
 }

@@ -20,8 +20,13 @@ func explain(err error) error {
 		return fmt.Errorf("%w: %w", state.ErrFull, err)
 	case "XX001", "XX002": // data_corrupted, index_corrupted
 		return fmt.Errorf("%w: %w", state.ErrDamaged, err)
+	case "25006": // read_only_sql_transaction
+		return fmt.Errorf("%w; is it a standby now? give the address of the primary, or unset default_transaction_read_only", err)
 	case "42501": // insufficient_privilege
-		return fmt.Errorf("%w; the user must be allowed to create tables in the schema", err)
+		if _, connecting := errors.AsType[*pgconn.ConnectError](err); connecting {
+			return fmt.Errorf("%w; GRANT CONNECT ON DATABASE to the user, or give another one", err)
+		}
+		return fmt.Errorf("%w; the user must own transship's tables, and be allowed to create tables in the schema", err)
 	}
 	return err
 }

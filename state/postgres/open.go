@@ -70,6 +70,9 @@ func open(ctx context.Context, db *sql.DB) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, claims.close())
 	}
+	if _, err := db.ExecContext(ctx, writable); err != nil {
+		return nil, errors.Join(fmt.Errorf("see whether state can be written: %w", err), claims.close())
+	}
 	s, err := sqlstore.New(ctx, sqlstore.Engine{
 		Dialect: sqlstore.PostgreSQL(),
 		Read:    db,

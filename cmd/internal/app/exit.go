@@ -48,8 +48,9 @@ var errInterrupted = errors.New("interrupted")
 
 // What could not be opened, for advice about its flag.
 var (
-	errState = errors.New("state cannot be opened")
-	errSpool = errors.New("the spool cannot be opened")
+	errState    = errors.New("state cannot be opened")
+	errDatabase = errors.New("the database of state cannot be opened")
+	errSpool    = errors.New("the spool cannot be opened")
 )
 
 // An aspect is an error that is also what, which its text does not tell.
@@ -111,6 +112,8 @@ func advice(err error) string {
 		return "free some disk, or put the state elsewhere: --state PATH"
 	case errors.Is(err, errSpool):
 		return "name a folder that can be written: --spool-dir FOLDER"
+	case errors.Is(err, errDatabase):
+		return "name a database that can be written: --state postgres://USER@HOST/DATABASE"
 	case errors.Is(err, errState):
 		return "name a file that can be written: --state FILE"
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):

@@ -95,7 +95,7 @@ func (p *program) serve(ctx context.Context, o serveOptions) (err error) {
 	defer listener.Close() // the server has closed it
 	store, err := openStore(ctx, p.opts.State)
 	if err != nil {
-		return aspect{err, errState}
+		return aspect{err, whatState(p.opts.State)}
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	token, err := p.apiToken(o.tokenFile, true)
@@ -166,6 +166,14 @@ func openStore(ctx context.Context, where string) (state.Store, error) {
 
 func isDatabase(where string) bool {
 	return strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://")
+}
+
+// whatState is what of an error that state cannot be opened.
+func whatState(where string) error {
+	if isDatabase(where) {
+		return errDatabase
+	}
+	return errState
 }
 
 // stateName is for logs: an address may hold a password.

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 
 	"github.com/transship/transship/state/statetest/needs"
@@ -70,7 +71,7 @@ func (c *Cluster) Up(t testing.TB) {
 	if err := c.run.Start(); err != nil {
 		t.Fatal(err)
 	}
-	c.wait(t)
+	waitFor(t, c.Address("postgres"), c.log.Name())
 }
 
 // Down stops the server at once, as long as it runs: all sessions break.
@@ -83,6 +84,26 @@ func (c *Cluster) Down(t testing.TB) {
 	_ = c.run.Wait()
 	_ = c.log.Close()
 	c.run = nil
+}
+
+// Standby restarts the server as a standby, which answers and refuses to write.
+func (c *Cluster) Standby(t testing.TB) {
+	t.Helper()
+	c.Down(t)
+	if err := os.WriteFile(filepath.Join(c.data(), "standby.signal"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c.Up(t)
+}
+
+// Primary makes a primary of a standby again.
+func (c *Cluster) Primary(t testing.TB) {
+	t.Helper()
+	c.Down(t)
+	if err := os.Remove(filepath.Join(c.data(), "standby.signal")); err != nil {
+		t.Fatal(err)
+	}
+	c.Up(t)
 }
 
 // Database makes a new database and returns its address.
@@ -101,15 +122,21 @@ func (c *Cluster) Address(database string) string {
 // Socket is the path of the server's unix socket.
 func (c *Cluster) Socket() string { return filepath.Join(c.dir, ".s.PGSQL.5432") }
 
-// Exec runs a statement as the superuser, outside the databases of tests.
+// Exec runs statements as the superuser, outside the databases of tests.
 func (c *Cluster) Exec(t testing.TB, text string) {
 	t.Helper()
-	db, err := sql.Open("pgx", c.Address("postgres"))
+	c.In(t, c.Address("postgres"), text)
+}
+
+// In runs statements in the database of an address.
+func (c *Cluster) In(t testing.TB, address, text string) {
+	t.Helper()
+	db, err := sql.Open("pgx", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.ExecContext(context.Background(), text); err != nil {
+	if _, err := db.ExecContext(context.Background(), text, pgx.QueryExecModeSimpleProtocol); err != nil { // several at once
 		t.Fatalf("%s: %v", text, err)
 	}
 }
@@ -124,9 +151,10 @@ func (c *Cluster) command(program string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (c *Cluster) wait(t testing.TB) {
+// waitFor waits until a server answers at an address. What it says is in log.
+func waitFor(t testing.TB, address, log string) {
 	t.Helper()
-	db, err := sql.Open("pgx", c.Address("postgres"))
+	db, err := sql.Open("pgx", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +170,7 @@ func (c *Cluster) wait(t testing.TB) {
 		select {
 		case <-tick.C:
 		case <-deadline.Done():
-			text, _ := os.ReadFile(c.log.Name())
+			text, _ := os.ReadFile(log)
 			t.Fatalf("the server does not answer: %v\n%s", err, bytes.TrimSpace(text))
 		}
 	}

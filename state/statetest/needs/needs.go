@@ -19,8 +19,9 @@ type tool struct {
 
 func tools() map[string]tool {
 	return map[string]tool{
-		"postgres": {"initdb", "/usr/lib/postgresql/*/bin", "apt-get install -y postgresql"},
-		"cc":       {"cc", "", "apt-get install -y gcc libc6-dev"},
+		"postgres":  {"initdb", "/usr/lib/postgresql/*/bin", "apt-get install -y postgresql"},
+		"pgbouncer": {"pgbouncer", "/usr/sbin", "apt-get install -y pgbouncer"},
+		"cc":        {"cc", "", "apt-get install -y gcc libc6-dev"},
 	}
 }
 

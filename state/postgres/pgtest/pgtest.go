@@ -131,14 +131,22 @@ func (c *Cluster) Exec(t testing.TB, text string) {
 // In runs statements in the database of an address.
 func (c *Cluster) In(t testing.TB, address, text string) {
 	t.Helper()
-	db, err := sql.Open("pgx", address)
-	if err != nil {
+	if err := Run(address, text); err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	if _, err := db.ExecContext(context.Background(), text, pgx.QueryExecModeSimpleProtocol); err != nil { // several at once
-		t.Fatalf("%s: %v", text, err)
+}
+
+// Run runs statements, which may be several, in the database of an address.
+func Run(address, text string) error {
+	db, err := sql.Open("pgx", address)
+	if err != nil {
+		return err
 	}
+	defer db.Close()
+	if _, err = db.ExecContext(context.Background(), text, pgx.QueryExecModeSimpleProtocol); err != nil {
+		return fmt.Errorf("%s: %w", text, err)
+	}
+	return nil
 }
 
 func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }

@@ -72,6 +72,10 @@ type Options struct {
 	// the provider's default.
 	Reserve *float64
 
+	// Instead is a registry of the same host whose place this one takes and which may
+	// go on for a while: both keep within the limits together. May be nil.
+	Instead providers.Registry
+
 	// Push says that the registry is a target of some rule.
 	Push bool
 
@@ -155,14 +159,35 @@ func Open(name string, o Options) (providers.Registry, error) {
 
 // oci is what holds for every registry that speaks the distribution protocol.
 func (o Options) oci() oci.Options {
-	return oci.Options{
+	to := oci.Options{
 		Host: o.Host, PlainHTTP: o.PlainHTTP, Proxy: o.Proxy,
 		TLS:           oci.TLS{CAFile: o.CAFile, CertFile: o.CertFile, KeyFile: o.KeyFile},
 		Authenticator: o.Authenticator, Keychain: o.Keychain,
 		TokenRealm: o.TokenRealm, TrustHosts: o.TrustHosts, Push: o.Push,
-		Limits: limit.Options{Max: o.Width, Requests: o.Requests, Burst: o.Burst, ReadBytes: o.ReadBytes, WriteBytes: o.WriteBytes},
-		Stated: o.Capabilities, Quotas: o.Quotas,
+		Limits: o.limits(), Stated: o.Capabilities, Quotas: o.Quotas,
 		UserAgent: o.UserAgent, Logger: o.Logger, Observe: o.Observe, Retry: o.Retry,
+	}
+	if before, ok := o.Instead.(limited); ok {
+		to.Limiter, to.Counts = before.Limiter(), before.Quotas()
+	}
+	return to
+}
+
+func (o Options) limits() limit.Options {
+	return limit.Options{Max: o.Width, Requests: o.Requests, Burst: o.Burst, ReadBytes: o.ReadBytes, WriteBytes: o.WriteBytes}
+}
+
+// limited is a registry that is asked over a network.
+type limited interface {
+	Limiter() *limit.Limiter
+	Quotas() *limit.Quotas
+}
+
+// SetLimits has an open registry keep to the requests and the bytes of o from here on.
+// Its width and its quotas stay as it was opened with.
+func SetLimits(r providers.Registry, o Options) {
+	if r, ok := r.(limited); ok {
+		r.Limiter().Set(o.limits())
 	}
 }
 

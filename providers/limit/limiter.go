@@ -46,7 +46,7 @@ const (
 // concurrent use.
 type Limiter struct {
 	requests *rate.Limiter
-	bytes    [classes]*rate.Limiter
+	bytes    [classes]*Bytes
 
 	mu    sync.Mutex
 	width width
@@ -55,28 +55,50 @@ type Limiter struct {
 
 // New returns the limiter for o.
 func New(o Options) *Limiter {
-	if o.Max <= 0 {
-		o.Max = DefaultMax
-	}
-	if o.Start <= 0 {
-		o.Start = DefaultStart
-	}
+	o = o.withDefaults()
 	return &Limiter{
-		requests: bucket(o.Requests, cmp.Or(o.Burst, math.Ceil(o.Requests/4))),
-		bytes: [classes]*rate.Limiter{
-			Read:  bucket(o.ReadBytes, o.ReadBytes/4),
-			Write: bucket(o.WriteBytes, o.WriteBytes/4),
-		},
-		width: newWidth(min(o.Start, o.Max), o.Max),
+		requests: bucket(o.Requests, o.Burst),
+		bytes:    [classes]*Bytes{Read: NewBytes(Steady(o.ReadBytes)), Write: NewBytes(Steady(o.WriteBytes))},
+		width:    newWidth(min(o.Start, o.Max), o.Max),
 	}
 }
 
-// bucket allows perSecond on average and burst at once; nil allows everything.
-func bucket(perSecond, burst float64) *rate.Limiter {
+func (o Options) withDefaults() Options {
+	o.Max = cmp.Or(max(o.Max, 0), DefaultMax)
+	o.Start = cmp.Or(max(o.Start, 0), DefaultStart)
+	o.Burst = cmp.Or(o.Burst, math.Ceil(o.Requests/4))
+	return o
+}
+
+// Set has what follows keep to the bounds of o, but for Start: the width stays as it
+// was learned, if it is not above the most. What waits already may do so by the old ones.
+func (l *Limiter) Set(o Options) {
+	o = o.withDefaults()
+	reset(l.requests, o.Requests, o.Burst)
+	l.bytes[Read].Set(Steady(o.ReadBytes))
+	l.bytes[Write].Set(Steady(o.WriteBytes))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.width.max = o.Max
+	l.width.now = min(l.width.now, o.Max)
+	l.wake()
+}
+
+// bucket allows perSecond on average and burst at once; 0 allows everything.
+func bucket(perSecond, burst float64) *rate.Limiter { return rate.NewLimiter(bounds(perSecond, burst)) }
+
+func reset(b *rate.Limiter, perSecond, burst float64) {
+	limit, most := bounds(perSecond, burst)
+	b.SetLimit(limit)
+	b.SetBurst(most)
+}
+
+func bounds(perSecond, burst float64) (rate.Limit, int) {
+	most := max(1, int(min(burst, math.MaxInt32)))
 	if perSecond <= 0 {
-		return nil
+		return rate.Inf, most
 	}
-	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(min(burst, math.MaxInt32))))
+	return rate.Limit(perSecond), most
 }
 
 // Width is how many requests of each class may be in flight now.
@@ -96,9 +118,6 @@ func (l *Limiter) InFlight(c Class) int {
 // take waits for n tokens; the error is the cause of ctx's end, or
 // DeadlineExceeded at once when the wait would outlast ctx.
 func take(ctx context.Context, b *rate.Limiter, n int) error {
-	if b == nil {
-		return context.Cause(ctx)
-	}
 	if err := b.WaitN(ctx, n); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,10 +27,9 @@ const (
 // Quotas keep requests within what a host publishes per operation. Their methods
 // are safe for concurrent use; a nil Quotas bounds nothing.
 type Quotas struct {
+	mu        sync.Mutex
 	published []providers.RateQuota
-
-	mu    sync.Mutex
-	pools map[poolKey]*pool
+	pools     map[poolKey]*pool
 }
 
 type poolKey struct {
@@ -45,11 +45,32 @@ func NewQuotas(published []providers.RateQuota) *Quotas {
 	return &Quotas{published: published, pools: map[poolKey]*pool{}}
 }
 
+// Set has requests keep within published from here on. What was learned of a quota
+// stays, if its figure is the one that it was.
+func (q *Quotas) Set(published []providers.RateQuota) {
+	if q == nil {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for at := range q.pools {
+		if at.quota >= len(published) || !same(published[at.quota], q.published[at.quota]) {
+			delete(q.pools, at)
+		}
+	}
+	q.published = published
+}
+
+// same reports whether two quotas count the same in the same way.
+func same(a, b providers.RateQuota) bool {
+	return a.Name == b.Name && a.N == b.N && a.Per == b.Per && a.Prefix == b.Prefix && a.Stated == b.Stated && slices.Equal(a.Ops, b.Ops)
+}
+
 // Take waits until one request of op about repo may begin under every quota that
 // counts it. The error is the cause of ctx's end, or DeadlineExceeded at once
 // when the wait would outlast ctx.
 func (q *Quotas) Take(ctx context.Context, op, repo string) error {
-	for p := range q.of(op, repo) {
+	for _, p := range q.of(op, repo) {
 		if err := take(ctx, p.now(), 1); err != nil {
 			return err
 		}
@@ -59,7 +80,7 @@ func (q *Quotas) Take(ctx context.Context, op, repo string) error {
 
 // Refused says that the host refused such a request for a quota.
 func (q *Quotas) Refused(op, repo string) {
-	for p := range q.of(op, repo) {
+	for _, p := range q.of(op, repo) {
 		p.refused()
 	}
 }
@@ -70,6 +91,8 @@ func (q *Quotas) Share(name, repo string) float64 {
 	if q == nil {
 		return 0
 	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for i, rule := range q.published {
 		if rule.Name == name {
 			p := q.pool(i, rule.Key(repo))
@@ -81,22 +104,23 @@ func (q *Quotas) Share(name, repo string) float64 {
 	return 0
 }
 
-func (q *Quotas) of(op, repo string) func(func(*pool) bool) {
-	return func(yield func(*pool) bool) {
-		if q == nil {
-			return
-		}
-		for i, rule := range q.published {
-			if rule.Counts(op) && !yield(q.pool(i, rule.Key(repo))) {
-				return
-			}
-		}
+// of are the pools that count op about repo.
+func (q *Quotas) of(op, repo string) (list []*pool) {
+	if q == nil {
+		return nil
 	}
-}
-
-func (q *Quotas) pool(i int, key string) *pool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	for i, rule := range q.published {
+		if rule.Counts(op) {
+			list = append(list, q.pool(i, rule.Key(repo)))
+		}
+	}
+	return list
+}
+
+// pool returns the pool of those who share a quota by key. The caller holds q.mu.
+func (q *Quotas) pool(i int, key string) *pool {
 	at := poolKey{i, key}
 	if q.pools[at] == nil {
 		q.pools[at] = newPool(q.published[i])
@@ -148,7 +172,7 @@ func (p *pool) refused() {
 }
 
 func (p *pool) set(share float64) {
-	if share != p.share && p.bucket != nil {
+	if share != p.share {
 		p.share = share
 		p.bucket.SetLimit(rate.Limit(p.perSecond * share))
 	}

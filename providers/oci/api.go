@@ -52,7 +52,7 @@ func (r *Registry) API(o APIOptions) (*API, error) {
 	opts.Host, opts.SignIn, opts.Explain = o.Host, o.SignIn, o.Explain
 	opts.Authenticator, opts.Keychain, opts.TokenRepositories = authn.Anonymous, nil, 0
 	opts.TokenRealm, opts.AlsoAsk, opts.Stated = "", nil, nil
-	opts.ExplainRedirect, opts.Answered = nil, nil
+	opts.ExplainRedirect, opts.Answered, opts.Limiter, opts.Counts = nil, nil, nil, nil
 	own := o.Host == r.opts.Host
 	if !own {
 		opts.PlainHTTP, opts.TLS.CertFile, opts.TLS.KeyFile = o.PlainHTTP, "", ""

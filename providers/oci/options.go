@@ -66,6 +66,12 @@ type Options struct {
 	// repository.
 	Push bool
 
+	// Limiter and Counts, if they are set, are those of another Registry of this host
+	// whose place this one takes: both keep within them together, and from here on
+	// within Limits and the quotas of this one.
+	Limiter *limit.Limiter
+	Counts  *limit.Quotas
+
 	Limits    limit.Options
 	Caps      providers.Caps            // what is known of the host; Maybe by default
 	Stated    map[string]providers.Tri  // what the policy knows better, by the names of Caps

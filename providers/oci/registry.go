@@ -52,7 +52,7 @@ func New(o Options) (*Registry, error) {
 		return nil, &providers.Error{Kind: providers.Invalid, Op: "open registry", Ref: o.Host,
 			Hint: "mend limits.quotas of this registry", Err: err}
 	}
-	r := &Registry{opts: o, reg: reg, limit: limit.New(o.Limits), quota: limit.NewQuotas(o.Caps.Quotas), log: o.Logger}
+	r := &Registry{opts: o, reg: reg, log: o.Logger}
 	r.root = &url.URL{Scheme: "https", Host: reg.RegistryStr()}
 	if o.PlainHTTP {
 		r.root.Scheme = "http"
@@ -66,7 +66,22 @@ func New(o Options) (*Registry, error) {
 		return nil, &providers.Error{Kind: providers.Denied, Op: "find credentials", Ref: o.Host,
 			Hint: o.credentialHint(), Err: err}
 	}
+	r.bound(o)
 	return r, nil
+}
+
+// bound makes what bounds the requests of the registry, or takes it over.
+func (r *Registry) bound(o Options) {
+	if r.limit, r.quota = o.Limiter, o.Counts; r.limit == nil {
+		r.limit = limit.New(o.Limits)
+	} else {
+		r.limit.Set(o.Limits)
+	}
+	if r.quota == nil {
+		r.quota = limit.NewQuotas(o.Caps.Quotas)
+	} else {
+		r.quota.Set(o.Caps.Quotas)
+	}
 }
 
 // Host is the name the registry was opened by.

@@ -40,8 +40,9 @@ type daemon struct {
 // newDaemon makes a daemon over a policy. It starts nothing.
 func (p *program) newDaemon(set *policy.Set, store state.Store, spool *transfer.Spool, o serveOptions) (*daemon, error) {
 	d := &daemon{paths: p.opts.Config, store: store, keep: o.keepHistory, log: p.log, metrics: metrics.New(thisBuild().Version)}
+	regs := &pool{log: p.log, observe: func(host string, r all.Request) { d.metrics.Request(host, r.Op, r.Status) }}
 	d.gens = &generations{log: p.log, make: func(set *policy.Set) (*generation, error) {
-		return p.newGeneration(set, store, spool, d.metrics)
+		return p.newGeneration(set, store, spool, regs)
 	}}
 	d.schedule = schedule.New(schedule.Options{Memory: store, Ask: askOnTime, Logger: p.log})
 	d.workers = jobs.New(jobs.Options{Store: store, Current: d.gens.take, Workers: o.workers, Poll: pollOf(p.opts.State), Grace: p.opts.Grace,
@@ -52,15 +53,17 @@ func (p *program) newDaemon(set *policy.Set, store state.Store, spool *transfer.
 	return d, d.use(set)
 }
 
-func (p *program) newGeneration(set *policy.Set, store state.Store, spool *transfer.Spool, m *metrics.Metrics) (*generation, error) {
-	g := &generation{set: set, regs: newRegistries(set, p.log)}
-	g.regs.observe = func(host string, r all.Request) { m.Request(host, r.Op, r.Status) }
+func (p *program) newGeneration(set *policy.Set, store state.Store, spool *transfer.Spool, open *pool) (*generation, error) {
+	g := &generation{set: set, regs: open.of(set)}
 	var err error
 	g.engine, err = replicator.New(replicator.Options{
 		Policy: set, Registries: g.regs.get, State: store, Logger: p.log,
 		Transfer: transfer.Options{Spool: spool, Width: p.opts.Images, Grace: p.opts.Grace, Stop: p.stop.Soft},
 	})
-	return g, err
+	if err != nil {
+		return nil, errors.Join(err, g.regs.close())
+	}
+	return g, nil
 }
 
 // pollOf is how often the queue is looked at: other processes that share a database

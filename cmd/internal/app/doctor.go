@@ -87,7 +87,7 @@ func doctorNames(set *policy.Set, only []string) ([]string, error) {
 // examine looks at the registries, some side by side, and keeps their order.
 func (p *program) examine(ctx context.Context, set *policy.Set, names []string) []checkup {
 	regs := newRegistries(set, p.log)
-	regs.retry = all.Retry{Tries: doctorTries, MaxAfter: checkTime / 2}
+	regs.pool.retry = all.Retry{Tries: doctorTries, MaxAfter: checkTime / 2}
 	defer regs.close()
 	learned := p.readLearned(ctx)
 	out := make([]checkup, len(names))

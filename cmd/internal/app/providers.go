@@ -92,7 +92,7 @@ func (p *program) profiles(ctx context.Context) ([]profile, error) {
 		return nil, err
 	}
 	regs := newRegistries(set, p.log)
-	regs.retry = all.Retry{Tries: doctorTries, MaxAfter: checkTime / 2}
+	regs.pool.retry = all.Retry{Tries: doctorTries, MaxAfter: checkTime / 2}
 	defer regs.close()
 	learned := p.readLearned(ctx)
 	var profiles []profile

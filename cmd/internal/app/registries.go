@@ -12,23 +12,20 @@ import (
 	"github.com/transship/transship/providers/all"
 )
 
-// registries opens the registries of a policy when they are first asked for, and
-// each once. It is safe for concurrent use.
+// registries are those of a policy, opened when they are first asked for, and each
+// once. It is safe for concurrent use.
 type registries struct {
-	set *policy.Set
-	log *slog.Logger
+	set  *policy.Set
+	pool *pool
 
-	retry all.Retry // zero is the providers' default
-
-	// observe is told of each request; may be nil.
-	observe func(host string, r all.Request)
-
-	mu   sync.Mutex
-	open map[string]providers.Registry
+	mu     sync.Mutex
+	lent   map[string]*lent
+	closed bool
 }
 
+// newRegistries is for a process with one policy.
 func newRegistries(set *policy.Set, log *slog.Logger) *registries {
-	return &registries{set: set, log: log, open: map[string]providers.Registry{}}
+	return (&pool{log: log}).of(set)
 }
 
 // get returns the registry of that name in the policy; who asks adds the name to
@@ -36,48 +33,45 @@ func newRegistries(set *policy.Set, log *slog.Logger) *registries {
 func (r *registries) get(name string) (providers.Registry, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if reg := r.open[name]; reg != nil {
-		return reg, nil
+	if l := r.lent[name]; l != nil {
+		return l.reg, nil
 	}
 	what, ok := r.set.Registries[name]
 	if !ok {
 		return nil, fmt.Errorf("the policy has no registry %q", name)
 	}
-	options, err := r.options(name, what)
+	if r.closed {
+		return nil, errClosed
+	}
+	l, err := r.pool.lend(name, what, r.isTarget(name))
 	if err != nil {
 		return nil, err
 	}
-	reg, err := all.Open(what.ProviderName(), options)
-	if err != nil {
-		return nil, err
-	}
-	r.open[name] = reg
-	return reg, nil
+	r.lent[name] = l
+	return l.reg, nil
 }
 
 // options says in the providers' words what the policy says of a registry.
-func (r *registries) options(name string, what policy.Registry) (all.Options, error) {
+func (p *pool) options(what policy.Registry, push bool) (all.Options, error) {
 	proxy, err := what.Proxy.Resolve()
 	if err != nil {
 		return all.Options{}, fmt.Errorf("proxy: %w", err)
 	}
-	perSecond, burst := pace(what.Limits.Requests)
 	who, keychain := credentials(what.ProviderName(), what.Auth)
 	o := all.Options{
 		Host: what.Endpoint(), Path: what.Path, API: what.APIEndpoint(), PlainHTTP: what.PlainHTTP,
 		CAFile: what.CAFile, CertFile: what.ClientCert, KeyFile: what.ClientKey, Proxy: proxy,
 		Authenticator: who, Keychain: keychain, TokenRealm: what.TokenRealm, TrustHosts: what.TrustHosts,
-		Push: r.isTarget(name), ResourceID: what.ResourceID,
-		Width: what.Limits.Width, Requests: perSecond, Burst: burst,
-		ReadBytes: float64(what.Limits.Bytes), WriteBytes: float64(what.Limits.Bytes),
-		UserAgent: "transship/" + thisBuild().Version, Logger: r.log, Retry: r.retry,
+		Push: push, ResourceID: what.ResourceID,
+		UserAgent: "transship/" + thisBuild().Version, Logger: p.log, Retry: p.retry,
 		Capabilities: map[string]providers.Tri{}, Quotas: map[string]providers.Rate{},
 	}
-	if r.observe != nil {
-		o.Observe = func(q all.Request) { r.observe(o.Host, q) }
+	limits(&o, what.Limits)
+	if p.observe != nil {
+		o.Observe = func(q all.Request) { p.observe(o.Host, q) }
 	}
-	if p := what.Reserve; !p.IsZero() {
-		share := p.Of100 / 100
+	if reserve := what.Reserve; !reserve.IsZero() {
+		share := reserve.Of100 / 100
 		o.Reserve = &share
 	}
 	for quota, rate := range what.Limits.Quotas {
@@ -91,6 +85,13 @@ func (r *registries) options(name string, what policy.Registry) (all.Options, er
 		o.Capabilities[ability] = t
 	}
 	return o, cloudOptions(&o, what)
+}
+
+// limits are those that an open registry can be given, too, and its width.
+func limits(o *all.Options, l policy.Limits) {
+	o.Requests, o.Burst = pace(l.Requests)
+	o.ReadBytes, o.WriteBytes = float64(l.Bytes), float64(l.Bytes)
+	o.Width = l.Width
 }
 
 // pace says how a bound such as 100/6h is kept: in no window of that length are
@@ -115,13 +116,17 @@ func (r *registries) isTarget(name string) bool {
 	return false
 }
 
-// close closes those that were opened.
+// close gives back those that were opened.
 func (r *registries) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.closed = true
 	var errs []error
-	for _, reg := range r.open {
-		errs = append(errs, reg.Close())
+	for _, l := range r.lent {
+		errs = append(errs, r.pool.giveBack(l))
 	}
+	clear(r.lent)
 	return errors.Join(errs...)
 }
+
+var errClosed = errors.New("the registries of this policy are closed")

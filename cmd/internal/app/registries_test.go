@@ -23,7 +23,7 @@ func TestRegistryOptions(t *testing.T) {
 	}, Rules: []policy.Rule{{Name: "r", From: policy.Source{Registry: "src"}, To: []policy.Target{{Registry: "dst"}}}}}
 	r := newRegistries(set, slog.New(slog.DiscardHandler))
 
-	src, err := r.options("src", set.Registries["src"])
+	src, err := r.pool.options(set.Registries["src"], r.isTarget("src"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestRegistryOptions(t *testing.T) {
 	if src.Capabilities["mount"] != providers.No {
 		t.Errorf("source: capabilities %v", src.Capabilities)
 	}
-	dst, err := r.options("dst", set.Registries["dst"])
+	dst, err := r.pool.options(set.Registries["dst"], r.isTarget("dst"))
 	if err != nil || !dst.PlainHTTP || !dst.Push || dst.Host != "dst.example.com:5000" {
 		t.Errorf("target: %+v, %v", dst, err)
 	}
@@ -78,7 +78,7 @@ rules: []
 	t.Setenv("TRANSSHIP_TEST_SECRET", "s3cret")
 	r := newRegistries(set, slog.New(slog.DiscardHandler))
 	get := func(name string) all.Options {
-		o, err := r.options(name, set.Registries[name])
+		o, err := r.pool.options(set.Registries[name], r.isTarget(name))
 		if err != nil {
 			t.Fatal(err)
 		}

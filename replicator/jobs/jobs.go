@@ -77,15 +77,24 @@ type Generation struct {
 	Release func()
 }
 
+// A Dispatch calls look whenever a row may be due, at most width at a time, until ctx
+// ends, and returns when all of them have. look takes the row whose turn it is, if there
+// is one, and returns when that was run; an error is for when it could not look. health
+// is told, now and then, whether the queue can be asked.
+type Dispatch func(ctx context.Context, width int, look func() error, health func(error)) error
+
 // Options of [Workers].
 type Options struct {
 	Store Store
 	// Current returns the generation in force.
 	Current func() Generation
+	// Dispatch tells when to take a row; nil is this process's own dispatcher, which
+	// knows what is asked here.
+	Dispatch Dispatch
 	// Workers is how many rows are run side by side; 8.
 	Workers int
-	// Poll is the longest time in which the queue is not looked at: others that
-	// share it do not tell. 30 s.
+	// Poll is the longest time in which this process's own dispatcher does not look at
+	// the queue. 30 s.
 	Poll time.Duration
 	// Grace is how long what runs may go on after the soft stop; 30 s. It is then
 	// cancelled, and given back without a lost attempt.
@@ -102,6 +111,9 @@ type Options struct {
 type Workers struct {
 	o      Options
 	places places
+
+	mu      sync.Mutex
+	failing bool // state does not answer, and that was told
 }
 
 // New returns workers that do nothing yet.
@@ -134,6 +146,30 @@ func (w *Workers) Run(ctx context.Context, stop <-chan struct{}) error {
 	side.Go(func() { w.hold(holding) })
 	defer func() { let(); side.Wait() }()
 	var running sync.WaitGroup
+	running.Go(func() { w.dispatch(soft, hard) })
+	<-soft.Done()
+	grace := time.AfterFunc(w.o.Grace, func() { cancel(errGrace) })
+	defer grace.Stop()
+	running.Wait()
+	return context.Cause(ctx)
+}
+
+// dispatch takes rows until soft ends, and returns when they have been run. hard
+// cancels them.
+func (w *Workers) dispatch(soft, hard context.Context) {
+	if w.o.Dispatch == nil {
+		w.embedded(soft, hard)
+		return
+	}
+	err := w.o.Dispatch(soft, w.o.Workers, func() error { return w.look(soft, hard) }, w.answers)
+	if err != nil {
+		w.o.Logger.Warn("the dispatcher has left things as they were", "err", err)
+	}
+}
+
+// embedded is this process's own dispatcher.
+func (w *Workers) embedded(soft, hard context.Context) {
+	var running sync.WaitGroup
 	slots := make(chan struct{}, w.o.Workers)
 	for {
 		select {
@@ -149,10 +185,22 @@ func (w *Workers) Run(ctx context.Context, stop <-chan struct{}) error {
 			w.run(hard, c)
 		})
 	}
-	grace := time.AfterFunc(w.o.Grace, func() { cancel(errGrace) })
-	defer grace.Stop()
 	running.Wait()
-	return context.Cause(ctx)
+}
+
+// look takes a row, if one is due, and runs it.
+func (w *Workers) look(soft, hard context.Context) error {
+	c, err := w.o.Store.Take(soft)
+	if err != nil && soft.Err() == nil {
+		c, err = w.o.Store.Take(soft) // the first call may meet a connection that broke
+	}
+	if err != nil && soft.Err() == nil {
+		w.answers(err)
+	}
+	if c != nil {
+		w.run(hard, c)
+	}
+	return err
 }
 
 // holdEvery is how often one makes sure of what is held.
@@ -190,25 +238,32 @@ func until(ctx context.Context, stop <-chan struct{}) (soft context.Context, don
 }
 
 // next waits for a row that is due; nil once ctx has ended. Failures of state are
-// logged once and tried again.
+// tried again.
 func (w *Workers) next(ctx context.Context) *state.Claim {
-	failing := false
 	for ctx.Err() == nil {
 		c, err := w.o.Store.Take(ctx)
-		switch {
-		case c != nil:
-			return c
-		case ctx.Err() != nil:
+		if c == nil && ctx.Err() != nil {
 			return nil
-		case err != nil && !failing:
-			w.o.Logger.Error("no work can be taken for now: state does not answer", "err", err)
-		case err == nil && failing:
-			w.o.Logger.Info("work can be taken again")
 		}
-		failing = err != nil
-		w.wait(ctx, failing)
+		if w.answers(err); c != nil {
+			return c
+		}
+		w.wait(ctx, err != nil)
 	}
 	return nil
+}
+
+// answers tells once that state cannot be asked, and once that it can again.
+func (w *Workers) answers(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case err != nil && !w.failing:
+		w.o.Logger.Error("no work can be taken for now: state does not answer", "err", err)
+	case err == nil && w.failing:
+		w.o.Logger.Info("work can be taken again")
+	}
+	w.failing = err != nil
 }
 
 const (

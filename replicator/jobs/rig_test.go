@@ -40,11 +40,17 @@ type rig struct {
 
 func newRig(t testing.TB, rules string) *rig {
 	t.Helper()
-	r := &rig{t: t, src: registrytest.New(t, registrytest.Options{}), dst: registrytest.New(t, registrytest.Options{}), soft: make(chan struct{})}
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "state.db"), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newRigOver(t, store, rules)
+}
+
+// newRigOver is a rig over a state, which it closes.
+func newRigOver(t testing.TB, store state.Store, rules string) *rig {
+	t.Helper()
+	r := &rig{t: t, src: registrytest.New(t, registrytest.Options{}), dst: registrytest.New(t, registrytest.Options{}), soft: make(chan struct{})}
 	t.Cleanup(func() { store.Close() })
 	r.store = store
 	r.use(rules)

@@ -14,9 +14,6 @@ const (
 		current_setting('transaction_read_only') = 'on',
 		COALESCE(has_schema_privilege(current_schema(), 'CREATE'), true) OR to_regclass('work') IS NOT NULL`
 
-	// writable fails where rows cannot be changed, and changes none.
-	writable = `DELETE FROM work WHERE false`
-
 	remedy = "; give it a direct address, or a pool in session mode"
 )
 
@@ -83,4 +80,15 @@ func serves(ctx context.Context, c *sql.Conn) (pid int, err error) {
 		return 0, errors.New("permission denied: the user must be allowed to create tables in the schema; GRANT CREATE ON SCHEMA, or give another user")
 	}
 	return pid, nil
+}
+
+// tryWriting fails where rows of ours or of the dispatcher cannot be changed, and
+// changes none.
+func tryWriting(ctx context.Context, db *sql.DB) error {
+	for _, text := range []string{`DELETE FROM work WHERE false`, `DELETE FROM river_job WHERE false`} {
+		if _, err := db.ExecContext(ctx, text); err != nil {
+			return fmt.Errorf("see whether state can be written: %w", err)
+		}
+	}
+	return nil
 }

@@ -1,14 +1,17 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/transship/transship/state"
@@ -20,12 +23,18 @@ type Options struct {
 	// MaxConns bounds the connections of this process, of which one holds its locks.
 	// 0 is 8; fewer than 3 are taken as 3.
 	MaxConns int
+	// Every is how often Dispatch looks for what it was not told of; 0 is 1 s.
+	Every time.Duration
+	// Logger is told of the dispatcher's own troubles; nil is nobody.
+	Logger *slog.Logger
 }
 
 const (
 	maxConns       = 8
+	dispatchConns  = 4 // beside them, while Dispatch runs
 	minConns       = 3
 	connectTimeout = 15 * time.Second
+	idleTime       = 5 * time.Minute
 	statementCache = 128 // statements a connection; lists of other lengths are others
 
 	// A dead host is noticed within idle + interval × count, by both ends.
@@ -43,6 +52,9 @@ const (
 type Store struct {
 	*sqlstore.Store
 	session *session
+	pool    *pgxpool.Pool // of the dispatcher
+	every   time.Duration
+	log     *slog.Logger // for the dispatcher
 }
 
 // Open opens the state in the database that dsn names (a postgres:// URL or
@@ -50,48 +62,73 @@ type Store struct {
 // of its search path. It brings the schema up to date, one process at a time, or
 // fails with [state.ErrNewer]. No error shows the password.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
-	db, err := connect(dsn, o)
+	config, err := configOf(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("state: %w", err)
 	}
-	s, err := open(ctx, db)
-	if err != nil {
+	s := &Store{every: cmp.Or(o.Every, time.Second), log: riverLog(o.Logger)}
+	db := connect(config, o)
+	if s.pool, err = connectDispatcher(ctx, config); err != nil {
+		return nil, errors.Join(fmt.Errorf("state: %w", err), db.Close())
+	}
+	if err := s.open(ctx, db); err != nil {
+		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("state on PostgreSQL: %w", explain(err)), db.Close())
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, db *sql.DB) (*Store, error) {
+func (s *Store) open(ctx context.Context, db *sql.DB) error {
 	if err := checkServer(ctx, db); err != nil {
-		return nil, err
+		return err
 	}
-	claims := newSession(db)
-	err := claims.alone(ctx, func() error { return sqlstore.Migrate(ctx, db, sqlstore.PostgreSQL()) })
+	s.session = newSession(db)
+	if err := s.fill(ctx, db); err != nil {
+		return errors.Join(err, s.session.close())
+	}
+	return nil
+}
+
+// fill brings the schema up to date and makes the store over it.
+func (s *Store) fill(ctx context.Context, db *sql.DB) error {
+	err := s.session.alone(ctx, func() error {
+		if err := sqlstore.Migrate(ctx, db, sqlstore.PostgreSQL()); err != nil {
+			return err
+		}
+		return migrateRiver(ctx, s.pool, s.log)
+	})
 	if err != nil {
-		return nil, errors.Join(err, claims.close())
+		return err
 	}
-	if _, err := db.ExecContext(ctx, writable); err != nil {
-		return nil, errors.Join(fmt.Errorf("see whether state can be written: %w", err), claims.close())
+	if err := tryWriting(ctx, db); err != nil {
+		return err
 	}
-	s, err := sqlstore.New(ctx, sqlstore.Engine{
+	wakes, err := newWaker(s.log)
+	if err != nil {
+		return err
+	}
+	s.Store, err = sqlstore.New(ctx, sqlstore.Engine{
 		Dialect: sqlstore.PostgreSQL(),
 		Read:    db,
 		Write:   db,
 		Now:     now,
 		Explain: explain,
 		Again:   again,
-		Claims:  claims,
+		Claims:  s.session,
+		Due:     wakes.due,
 	})
-	if err != nil {
-		return nil, errors.Join(err, claims.close())
-	}
-	return &Store{s, claims}, nil
+	return err
 }
 
 // Close gives back the claims that are held and closes all connections.
-func (s *Store) Close() error { return errors.Join(s.Store.Close(), s.session.close()) }
+func (s *Store) Close() error {
+	err := errors.Join(s.Store.Close(), s.session.close())
+	s.pool.Close()
+	return err
+}
 
-func connect(dsn string, o Options) (*sql.DB, error) {
+// configOf is how each connection is made.
+func configOf(dsn string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		// What the parser says may quote the password.
@@ -109,18 +146,36 @@ func connect(dsn string, o Options) (*sql.DB, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "transship"
 	}
+	return config, nil
+}
+
+// set is done to each connection that is new.
+func set(ctx context.Context, c *pgx.Conn) error {
+	_, err := c.Exec(ctx, sessionSettings, pgx.QueryExecModeSimpleProtocol)
+	return err
+}
+
+// connectDispatcher makes the pool of the dispatcher, which makes no connection yet.
+func connectDispatcher(ctx context.Context, config *pgx.ConnConfig) (*pgxpool.Pool, error) {
+	c, err := pgxpool.ParseConfig("")
+	if err != nil {
+		return nil, err
+	}
+	c.ConnConfig, c.AfterConnect = config.Copy(), set
+	c.MaxConns, c.MinConns, c.MaxConnIdleTime = dispatchConns, 0, idleTime
+	return pgxpool.NewWithConfig(context.WithoutCancel(ctx), c)
+}
+
+func connect(config *pgx.ConnConfig, o Options) *sql.DB {
 	width := o.MaxConns
 	if width == 0 {
 		width = maxConns
 	}
-	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, sessionSettings, pgx.QueryExecModeSimpleProtocol)
-		return err
-	}))
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(set))
 	db.SetMaxOpenConns(max(minConns, width))
 	db.SetMaxIdleConns(max(minConns, width))
-	db.SetConnMaxIdleTime(5 * time.Minute)
-	return db, nil
+	db.SetConnMaxIdleTime(idleTime)
+	return db
 }
 
 // now is the database's clock: replicas need not agree on theirs.

@@ -32,7 +32,13 @@ func TestPostgres(t *testing.T) {
 		{"Close", testClose},
 		{"CancelledTake", testCancelledTake},
 		{"Schemas", testSchemas},
-		{"Restart", testRestart}, // last: it stops the server
+		{"Wakes", testWakes},
+		{"Dispatch", testDispatch},
+		{"LostWake", testLostWake},
+		{"DeadDispatcher", testDeadDispatcher},
+		{"DispatchStops", testDispatchStops},
+		{"DispatchRestart", testDispatchRestart}, // these stop the server
+		{"Restart", testRestart},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, c) })
 	}

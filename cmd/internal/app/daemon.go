@@ -45,7 +45,7 @@ func (p *program) newDaemon(set *policy.Set, store state.Store, spool *transfer.
 		return p.newGeneration(set, store, spool, regs)
 	}}
 	d.schedule = schedule.New(schedule.Options{Memory: store, Ask: askOnTime, Logger: p.log})
-	d.workers = jobs.New(jobs.Options{Store: store, Current: d.gens.take, Workers: o.workers, Poll: pollOf(p.opts.State), Grace: p.opts.Grace,
+	d.workers = jobs.New(jobs.Options{Store: store, Current: d.gens.take, Workers: o.workers, Dispatch: dispatchOf(store), Grace: p.opts.Grace,
 		Done: func(_ string, r replicator.Report, took time.Duration, err error) { d.metrics.Job(r, took, err) }, Logger: p.log})
 	d.metrics.Read(d, store)
 	d.metrics.Gauge("spool_bytes", "Bytes of the spool that are taken.", func() float64 { return float64(spool.Used()) })
@@ -64,15 +64,6 @@ func (p *program) newGeneration(set *policy.Set, store state.Store, spool *trans
 		return nil, errors.Join(err, g.regs.close())
 	}
 	return g, nil
-}
-
-// pollOf is how often the queue is looked at: other processes that share a database
-// do not tell what they ask.
-func pollOf(where string) time.Duration {
-	if isDatabase(where) {
-		return time.Second
-	}
-	return 30 * time.Second
 }
 
 // askOnTime is what the schedule asks for.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/transship/transship/cmd/internal/web"
+	"github.com/transship/transship/replicator/jobs"
 	"github.com/transship/transship/replicator/transfer"
 	"github.com/transship/transship/state"
 	"github.com/transship/transship/state/postgres"
@@ -93,7 +95,7 @@ func (p *program) serve(ctx context.Context, o serveOptions) (err error) {
 		return &failure{code: exitUsage, err: fmt.Errorf("%w: %w", errListen, err), hint: "name another: --listen 127.0.0.1:PORT"}
 	}
 	defer listener.Close() // the server has closed it
-	store, err := openStore(ctx, p.opts.State)
+	store, err := openStore(ctx, p.opts.State, p.log)
 	if err != nil {
 		return aspect{err, whatState(p.opts.State)}
 	}
@@ -157,11 +159,19 @@ func (p *program) reloads(ctx context.Context, d *daemon, hup <-chan os.Signal) 
 }
 
 // openStore opens the state at a path or a database's address.
-func openStore(ctx context.Context, where string) (state.Store, error) {
+func openStore(ctx context.Context, where string, log *slog.Logger) (state.Store, error) {
 	if isDatabase(where) {
-		return postgres.Open(ctx, where, postgres.Options{})
+		return postgres.Open(ctx, where, postgres.Options{Logger: log})
 	}
 	return sqlite.Open(ctx, where, sqlite.Options{})
+}
+
+// dispatchOf is the dispatcher that comes with a state; nil where workers have their own.
+func dispatchOf(s state.Store) jobs.Dispatch {
+	if p, ok := s.(*postgres.Store); ok {
+		return p.Dispatch
+	}
+	return nil
 }
 
 func isDatabase(where string) bool {

@@ -146,6 +146,7 @@ func TestOneFolderPerModule(t *testing.T) {
 		"github.com/distribution/distribution":   {"providers/registrytest"},
 		"modernc.org/sqlite":                     {"state/sqlite"},
 		"github.com/jackc/pgx":                   {"state/postgres"},
+		"github.com/riverqueue/river":            {"state/postgres"},
 		"github.com/pressly/goose":               {"state/internal/sqlstore"},
 		"go.yaml.in/yaml":                        {"policy"},
 		"github.com/bmatcuk/doublestar":          {"policy"},

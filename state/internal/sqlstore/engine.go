@@ -22,8 +22,19 @@ type Engine struct {
 	// Claims arbitrates between processes that share the database; nil where there
 	// is only one.
 	Claims Claims
+	// Due is told, in the transaction that makes them so and over the connection that
+	// it runs on, of the rows that are due now or at a time to come. What it says by
+	// an error is not done. nil where the rows are looked at instead.
+	Due func(ctx context.Context, c *sql.Conn, due []Due) error
 	// ReadOnly leaves the database as it is: no migrations, no cleaning up.
 	ReadOnly bool
+}
+
+// A Due is a work row that waits for somebody to run it.
+type Due struct {
+	Row   int64
+	Now   time.Time
+	Later time.Time // when it is due; zero is now
 }
 
 // Claims is the mutual exclusion of processes over work rows. The locks belong to

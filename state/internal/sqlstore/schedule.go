@@ -25,24 +25,24 @@ const ahead = time.Minute
 
 // Tick implements state.Schedule.
 func (s *Store) Tick(ctx context.Context, rule string, when time.Time, asks ...state.Ask) (won bool, err error) {
-	err = s.update(ctx, "note that rule "+rule+" is due", func(tx *sql.Tx) error {
+	err = s.change(ctx, "note that rule "+rule+" is due", func(tx *sql.Tx) (changed, error) {
 		if err := checkNames(rule); err != nil {
-			return err
+			return changed{}, err
 		}
 		now, err := s.e.Now(ctx, tx)
 		if err != nil {
-			return err
+			return changed{}, err
 		}
 		result, err := tx.ExecContext(ctx, ticked, rule, micros(when), micros(now.Add(ahead)))
 		if err != nil {
-			return err
+			return changed{}, err
 		}
 		n, err := result.RowsAffected()
 		if won = n > 0; err != nil || !won || len(asks) == 0 {
-			return err
+			return changed{}, err
 		}
 		if len(asks) > batch {
-			return fmt.Errorf("%d asks at once, and at most %d are", len(asks), batch)
+			return changed{}, fmt.Errorf("%d asks at once, and at most %d are", len(asks), batch)
 		}
 		return s.ask(ctx, tx, byKey(asks))
 	})

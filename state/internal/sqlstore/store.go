@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/transship/transship/state"
 )
@@ -17,8 +18,9 @@ type Store struct {
 	closed atomic.Bool
 	asked  chan struct{} // has one where something may be due
 
-	mu   sync.Mutex // around claims: they share one session
-	held map[*state.Claim]hold
+	mu      sync.Mutex // around claims: they share one session
+	held    map[*state.Claim]hold
+	adopted time.Time // when the dead were last looked for
 }
 
 // New returns the store over e, whose schema is up to date. Where only one
@@ -55,24 +57,36 @@ const tries = 5
 
 // update runs do in a transaction of its own; do may run again.
 func (s *Store) update(ctx context.Context, op string, do func(tx *sql.Tx) error) error {
-	var err error
+	return s.fail(ctx, op, s.retry(func() error { return s.once(ctx, do) }))
+}
+
+// retry runs do, and again as long as it lost a race.
+func (s *Store) retry(do func() error) (err error) {
 	for range tries {
-		err = s.once(ctx, do)
-		if err == nil || !s.e.Again(err) {
+		if err = do(); err == nil || !s.e.Again(err) {
 			break
 		}
 	}
-	return s.fail(ctx, op, err)
+	return err
 }
 
 func (s *Store) once(ctx context.Context, do func(tx *sql.Tx) error) error {
+	return s.within(ctx, s.e.Write, do)
+}
+
+// A beginner is a pool or a connection.
+type beginner interface {
+	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
+}
+
+func (s *Store) within(ctx context.Context, b beginner, do func(tx *sql.Tx) error) error {
 	if s.closed.Load() {
 		return state.ErrClosed
 	}
 	if s.e.ReadOnly {
 		return errReadOnly
 	}
-	tx, err := s.e.Write.BeginTx(ctx, nil)
+	tx, err := b.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ const (
 // Ask implements state.Work. Asks of one key are joined.
 func (s *Store) Ask(ctx context.Context, asks ...state.Ask) error {
 	for chunk := range slices.Chunk(byKey(asks), batch) {
-		err := s.update(ctx, "ask for work", func(tx *sql.Tx) error { return s.ask(ctx, tx, chunk) })
+		err := s.change(ctx, "ask for work", func(tx *sql.Tx) (changed, error) { return s.ask(ctx, tx, chunk) })
 		if err != nil {
 			return err
 		}
@@ -86,33 +86,23 @@ func (s *Store) NextDue(ctx context.Context) (due time.Time, err error) {
 	return due, err
 }
 
-func (s *Store) ask(ctx context.Context, tx *sql.Tx, asks []state.Ask) error {
-	keys := make([]string, 0, len(asks))
-	for _, a := range asks {
-		if err := checkNames(a.Key); err != nil {
-			return err
-		}
-		if len(a.Detail) > state.MaxDetail {
-			return fmt.Errorf("what is kept with %s has %d bytes, and may have %d", a.Key, len(a.Detail), state.MaxDetail)
-		}
-		keys = append(keys, a.Key)
+// ask joins asks, which are in the order of their keys, to their rows.
+func (s *Store) ask(ctx context.Context, tx *sql.Tx, asks []state.Ask) (changed, error) {
+	keys, err := askedKeys(asks)
+	if err != nil {
+		return changed{}, err
 	}
 	now, err := s.e.Now(ctx, tx)
 	if err != nil {
-		return err
+		return changed{}, err
 	}
 	turn, err := numbers(ctx, tx, nextTurn, micros(now))
 	if err != nil {
-		return err
+		return changed{}, err
 	}
-	keys = slices.Compact(keys)
-	args := make([]any, len(keys))
-	for i, k := range keys {
-		args[i] = k
-	}
-	rows, err := workRows(ctx, tx, `INSERT INTO work (key) VALUES `+values(len(keys), 1)+` `+lockRows, args...)
+	rows, err := workRows(ctx, tx, `INSERT INTO work (key) VALUES `+values(len(keys), 1)+` `+lockRows, keys...)
 	if err != nil {
-		return err
+		return changed{}, err
 	}
 	byKey := make(map[string]*row, len(rows))
 	for i := range rows {
@@ -127,9 +117,23 @@ func (s *Store) ask(ctx context.Context, tx *sql.Tx, asks []state.Ask) error {
 		}
 	}
 	if err := saveRows(ctx, tx, rows); err != nil {
-		return err
+		return changed{}, err
 	}
-	return saveDetails(ctx, tx, details)
+	return changed{now, rows}, saveDetails(ctx, tx, details)
+}
+
+// askedKeys are the keys of asks, each once.
+func askedKeys(asks []state.Ask) (keys []any, err error) {
+	for _, a := range asks {
+		if err := checkNames(a.Key); err != nil {
+			return nil, err
+		}
+		if len(a.Detail) > state.MaxDetail {
+			return nil, fmt.Errorf("what is kept with %s has %d bytes, and may have %d", a.Key, len(a.Detail), state.MaxDetail)
+		}
+		keys = append(keys, a.Key)
+	}
+	return slices.Compact(keys), nil
 }
 
 func saveDetails(ctx context.Context, tx *sql.Tx, details map[int64]string) error {
@@ -188,23 +192,33 @@ func scanRow(rows *sql.Rows) (r row, err error) {
 	err = rows.Scan(&r.id, &r.key, &r.wanted, &r.done, &r.attempt, &r.failure,
 		&r.hints, &r.priority, &r.notBefore, &r.asked, &r.turn, &r.cause, (*flag)(&r.running), &r.claim, &r.taken,
 		&r.run.hints, &r.run.priority, &r.run.notBefore, &r.run.asked, &r.run.turn, &r.run.cause)
+	r.was = r.dueAt()
 	return r, err
 }
 
+// saveRows prepares its statement where that pays: it costs two more round trips.
 func saveRows(ctx context.Context, tx *sql.Tx, rows []row) error {
+	if len(rows) == 1 {
+		_, err := tx.ExecContext(ctx, saveRow, rows[0].columns()...)
+		return err
+	}
 	stmt, err := tx.PrepareContext(ctx, saveRow)
 	if err != nil {
 		return err
 	}
 	defer stmt.Close()
 	for _, r := range rows {
-		_, err := stmt.ExecContext(ctx, r.id, r.wanted, r.done, r.attempt, r.failure,
-			r.hints.String(), r.priority, r.notBefore, r.asked, bit(r.running), r.claim, r.taken,
-			r.run.hints.String(), r.run.priority, r.run.notBefore, r.run.asked,
-			r.turn, r.cause, r.run.turn, r.run.cause)
-		if err != nil {
+		if _, err := stmt.ExecContext(ctx, r.columns()...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// columns are saveRow's parameters.
+func (r row) columns() []any {
+	return []any{r.id, r.wanted, r.done, r.attempt, r.failure,
+		r.hints.String(), r.priority, r.notBefore, r.asked, bit(r.running), r.claim, r.taken,
+		r.run.hints.String(), r.run.priority, r.run.notBefore, r.run.asked,
+		r.turn, r.cause, r.run.turn, r.run.cause}
 }

@@ -15,6 +15,10 @@ const candidates = 16
 // rounds is how often Take looks again when others took all that it saw.
 const rounds = 3
 
+// adoptEvery is for how long Take does not look for the dead as long as there is
+// something else to do.
+const adoptEvery = time.Second
+
 // closing bounds the last writes of a store that is closed.
 const closing = 10 * time.Second
 
@@ -29,73 +33,104 @@ type hold struct {
 func (s *Store) Take(ctx context.Context) (*state.Claim, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.e.Claims == nil {
+		return s.take(ctx)
+	}
+	fresh := time.Since(s.adopted) < adoptEvery
+	if !fresh {
+		if err := s.adopt(ctx); err != nil {
+			return nil, s.fail(ctx, "look for work", err)
+		}
+	}
+	c, err := s.take(ctx)
+	if c != nil || !fresh || ctx.Err() != nil {
+		return c, err
+	}
+	// The session may be broken, or the dead have what is left to do.
 	if err := s.adopt(ctx); err != nil {
 		return nil, s.fail(ctx, "look for work", err)
 	}
+	return s.take(ctx)
+}
+
+// take claims the first row that is due and that no other process is claiming.
+func (s *Store) take(ctx context.Context) (*state.Claim, error) {
 	for range rounds {
-		ids, err := s.due(ctx)
-		if err != nil || len(ids) == 0 {
-			return nil, err
-		}
-		for _, id := range ids {
-			if c, err := s.take(ctx, id); c != nil || err != nil {
-				return c, err
-			}
+		c, more, err := s.takeOne(ctx)
+		if c != nil || !more || err != nil {
+			return c, err
 		}
 	}
 	return nil, nil
 }
 
-// due returns the first rows that are due.
-func (s *Store) due(ctx context.Context) (ids []int64, err error) {
-	err = s.update(ctx, "look for work", func(tx *sql.Tx) error {
-		now, err := s.e.Now(ctx, tx)
-		if err != nil {
-			return err
-		}
-		ids, err = numbers(ctx, tx, dueRows, micros(now), candidates)
-		return err
-	})
-	return ids, err
-}
-
-// take claims a row unless another process was faster.
-func (s *Store) take(ctx context.Context, id int64) (c *state.Claim, err error) {
-	if ok, err := s.lock(ctx, id); err != nil || !ok {
-		return nil, s.fail(ctx, "take work", err)
-	}
+// takeOne claims one of the first rows that are due. more is false if there is none.
+func (s *Store) takeOne(ctx context.Context) (c *state.Claim, more bool, err error) {
 	var h hold
 	err = s.update(ctx, "take work", func(tx *sql.Tx) error {
-		c = nil
+		if h.id != 0 {
+			s.unlock(ctx, h.id) // the transaction lost a race
+		}
+		c, h = nil, hold{}
 		now, err := s.e.Now(ctx, tx)
 		if err != nil {
 			return err
 		}
-		rows, err := workRows(ctx, tx, lockRow, id)
-		if err != nil || len(rows) == 0 {
+		ids, err := numbers(ctx, tx, dueRows, micros(now), candidates)
+		if more = len(ids) > 0; err != nil || !more {
 			return err
 		}
-		r := &rows[0]
-		if r.running && s.orphaned(id) {
-			r.release()
-		}
-		if r.running || !r.pending() || r.notBefore > micros(now) {
-			return nil
-		}
-		r.take()
-		c, h = r.claimed(), hold{r.id, r.claim, make(chan struct{})}
-		c.Taken, c.Lost = at(micros(now)), h.lost
-		if err := tx.QueryRowContext(ctx, readDetail, id).Scan(&c.Detail); err != nil {
+		if h.id, err = s.lockFirst(ctx, ids); err != nil || h.id == 0 {
 			return err
 		}
-		return saveRows(ctx, tx, rows)
+		c, err = s.claim(ctx, tx, &h, now)
+		return err
 	})
-	if err != nil || c == nil {
-		s.unlock(ctx, id)
+	switch {
+	case err == nil && c != nil:
+		s.held[c] = h
+	case h.id != 0:
+		s.unlock(ctx, h.id)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return c, more, nil
+}
+
+// lockFirst locks the first of ids that no other process has locked; 0 if there is none.
+func (s *Store) lockFirst(ctx context.Context, ids []int64) (int64, error) {
+	for _, id := range ids {
+		if ok, err := s.lock(ctx, id); err != nil {
+			return 0, err
+		} else if ok {
+			return id, nil
+		}
+	}
+	return 0, nil
+}
+
+// claim claims the row of h, which is locked, unless it is no longer due.
+func (s *Store) claim(ctx context.Context, tx *sql.Tx, h *hold, now time.Time) (*state.Claim, error) {
+	rows, err := workRows(ctx, tx, lockRow, h.id)
+	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
-	s.held[c] = h
-	return c, nil
+	r := &rows[0]
+	if r.running && s.orphaned(h.id) {
+		r.release()
+	}
+	if r.running || !r.pending() || r.notBefore > micros(now) {
+		return nil, nil
+	}
+	r.take()
+	c := r.claimed()
+	h.claim, h.lost = r.claim, make(chan struct{})
+	c.Taken, c.Lost = at(micros(now)), h.lost
+	if err := tx.QueryRowContext(ctx, readDetail, h.id).Scan(&c.Detail); err != nil {
+		return nil, err
+	}
+	return c, saveRows(ctx, tx, rows)
 }
 
 // orphaned reports whether a running row whose lock we have is nobody's: its
@@ -138,20 +173,20 @@ func (s *Store) end(ctx context.Context, op string, c *state.Claim, change func(
 		return s.fail(ctx, op, state.ErrLost)
 	}
 	lost := false
-	err := s.update(ctx, op, func(tx *sql.Tx) error {
+	err := s.change(ctx, op, func(tx *sql.Tx) (changed, error) {
 		now, err := s.e.Now(ctx, tx)
 		if err != nil {
-			return err
+			return changed{}, err
 		}
 		rows, err := workRows(ctx, tx, lockRow, h.id)
 		if err != nil {
-			return err
+			return changed{}, err
 		}
 		if lost = len(rows) == 0 || !rows[0].running || rows[0].claim != h.claim; lost {
-			return state.ErrLost
+			return changed{}, state.ErrLost
 		}
 		change(&rows[0], now)
-		return saveRows(ctx, tx, rows)
+		return changed{now, rows}, saveRows(ctx, tx, rows)
 	})
 	if lost {
 		close(h.lost)
@@ -162,6 +197,13 @@ func (s *Store) end(ctx context.Context, op string, c *state.Claim, change func(
 		s.wake() // it may be due again
 	}
 	return err
+}
+
+// Adopt gives back the runs of processes that died, as Take does before it looks.
+func (s *Store) Adopt(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fail(ctx, "look for the work of processes that died", s.adopt(ctx))
 }
 
 // adopt gives back the runs of processes that died.
@@ -176,6 +218,7 @@ func (s *Store) adopt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.adopted = time.Now()
 	for _, id := range ids {
 		if ok, err := s.lock(ctx, id); err != nil {
 			return err
@@ -250,17 +293,21 @@ const anyClaim = -1
 
 // giveBack ends the run of a row if it still is the given claim's.
 func (s *Store) giveBack(ctx context.Context, id, claim int64) error {
-	return s.update(ctx, "give back interrupted work", func(tx *sql.Tx) error {
+	return s.change(ctx, "give back interrupted work", func(tx *sql.Tx) (changed, error) {
+		now, err := s.e.Now(ctx, tx)
+		if err != nil {
+			return changed{}, err
+		}
 		rows, err := workRows(ctx, tx, lockRow, id)
 		if err != nil || len(rows) == 0 {
-			return err
+			return changed{}, err
 		}
 		r := &rows[0]
 		if !r.running || claim != anyClaim && claim != r.claim {
-			return nil
+			return changed{}, nil
 		}
 		r.release()
-		return saveRows(ctx, tx, rows)
+		return changed{now, rows}, saveRows(ctx, tx, rows)
 	})
 }
 

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"time"
 
@@ -21,6 +22,18 @@ type row struct {
 	claim        int64 // number of the last claim
 	taken        int64 // what was wanted when it was taken
 	run          wish  // of the claim that runs
+	was          int64 // dueAt as it was read
+}
+
+// never is dueAt of a row that waits for nobody.
+const never = math.MaxInt64
+
+// dueAt is when somebody may run the row, which may be past.
+func (r row) dueAt() int64 {
+	if r.running || !r.pending() {
+		return never
+	}
+	return r.notBefore
 }
 
 // A wish is what asks have in common once they are joined.

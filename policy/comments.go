@@ -22,6 +22,8 @@ var (
 	cloudSource string
 	//go:embed federated.go
 	federatedSource string
+	//go:embed pace.go
+	paceSource string
 )
 
 // comments are the doc comments of the policy's types and their fields, by Type
@@ -30,7 +32,7 @@ type comments map[string]string
 
 func readComments() (comments, error) {
 	all := comments{}
-	for _, source := range []string{setSource, registrySource, ruleSource, cloudSource, federatedSource} {
+	for _, source := range []string{setSource, registrySource, ruleSource, cloudSource, federatedSource, paceSource} {
 		file, err := parser.ParseFile(token.NewFileSet(), "", source, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return nil, fmt.Errorf("read the policy's comments: %w", err)

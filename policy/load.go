@@ -154,6 +154,7 @@ func (all *part) merge(p part) {
 	}
 	all.problems = append(all.problems, p.problems...)
 	all.set.Rules = append(all.set.Rules, p.set.Rules...)
+	all.mergeLimits(p)
 	for name, r := range p.set.Registries {
 		path := join("registries", name)
 		if _, have := all.set.Registries[name]; have {
@@ -164,6 +165,19 @@ func (all *part) merge(p part) {
 		}
 		all.set.Registries[name] = r
 	}
+}
+
+// mergeLimits takes the limits of p, if no file before it had some.
+func (all *part) mergeLimits(p part) {
+	if _, has := p.at["limits"]; !has {
+		return
+	}
+	if first := all.set.at["limits"]; first.file != p.at["limits"].file {
+		all.problems = append(all.problems, p.at.place(Problem{Path: "limits", Message: fmt.Sprintf(
+			"limits are already given at %s:%d:%d; keep them in one file", first.file, first.line, first.column)}))
+		return
+	}
+	all.set.Limits = p.set.Limits
 }
 
 // isBad reports whether the value at path, or one above it, could not be read.

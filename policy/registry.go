@@ -105,6 +105,8 @@ type Limits struct {
 	Requests Rate `json:"requests,omitzero"`
 	// Bytes a second in each direction, such as 200MB/s.
 	Bytes ByteRate `json:"bytes,omitempty"`
+	// Other rates of bytes at some times.
+	Hours []Hours `json:"hours,omitempty"`
 	// The most requests in flight. Default: 32.
 	Width int `json:"width,omitempty" jsonschema:"minimum=0,maximum=256"`
 	// Quotas that were raised, or that others leave us less of, by the names that

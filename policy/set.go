@@ -11,6 +11,9 @@ type Set struct {
 	Registries map[string]Registry `json:"registries,omitempty"`
 	// What is replicated. Rules are independent; their order is for reading.
 	Rules []Rule `json:"rules,omitempty"`
+	// Upper bounds on the bytes that flow, beside those of each registry. One file may
+	// have them.
+	Limits Flow `json:"limits,omitzero"`
 
 	at positions // where each value stood; nil if the set was not parsed
 }

@@ -39,6 +39,7 @@ func (s *Set) validate() Problems {
 	for _, name := range s.Names() {
 		s.Registries[name].validate(name, &ps)
 	}
+	s.Limits.validate(s, &ps)
 	named := map[string]string{}
 	for i, r := range s.Rules {
 		path := fmt.Sprintf("rules[%d]", i)

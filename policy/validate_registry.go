@@ -84,6 +84,7 @@ func (r Registry) validateTLS(path string, ps *Problems) {
 }
 
 func (r Registry) validateNumbers(path string, ps *Problems) {
+	checkHours(r.Limits.Hours, join(path, "limits"), ps)
 	if r.Limits.Width < 0 || r.Limits.Width > 256 {
 		ps.add(join(path, "limits.width"), "%d is not allowed; expected 1 to 256 requests in flight", r.Limits.Width)
 	}

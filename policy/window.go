@@ -20,9 +20,15 @@ func (r Rule) Open(at time.Time) bool { return !r.Opens(at).After(at) }
 
 // Opens returns the first time, at or after the given one, at which the rule is in
 // one of its windows; the given one itself if it has none.
-func (r Rule) Opens(at time.Time) time.Time {
+func (r Rule) Opens(at time.Time) time.Time { return opensOf(parseWindows(r.Windows), at) }
+
+// Closes returns when the window closes in which the rule is at the given time,
+// windows that touch being one; zero if it is in none, or has none, or never closes.
+func (r Rule) Closes(at time.Time) time.Time { return closesOf(parseWindows(r.Windows), at) }
+
+func opensOf(windows []window, at time.Time) time.Time {
 	var first time.Time
-	for _, w := range r.parsedWindows() {
+	for _, w := range windows {
 		from, to := w.next(at)
 		if to.IsZero() {
 			continue // it is parsed, so it opens within a week
@@ -40,10 +46,7 @@ func (r Rule) Opens(at time.Time) time.Time {
 	return first
 }
 
-// Closes returns when the window closes in which the rule is at the given time,
-// windows that touch being one; zero if it is in none, or has none, or never closes.
-func (r Rule) Closes(at time.Time) time.Time {
-	windows := r.parsedWindows()
+func closesOf(windows []window, at time.Time) time.Time {
 	end := time.Time{}
 	for t := at; ; t = end {
 		for _, w := range windows {
@@ -60,9 +63,8 @@ func (r Rule) Closes(at time.Time) time.Time {
 	}
 }
 
-func (r Rule) parsedWindows() []window {
-	var list []window
-	for _, text := range r.Windows {
+func parseWindows(texts []string) (list []window) {
+	for _, text := range texts {
 		if w, err := parseWindow(text); err == nil {
 			list = append(list, w)
 		}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
@@ -79,11 +80,12 @@ type Options struct {
 	// Push says that the registry is a target of some rule.
 	Push bool
 
-	Width        int     // most requests in flight, of reads and of writes each; default 32
-	Requests     float64 // a second
-	Burst        float64 // of these at once after a pause; 0 is a quarter of Requests
-	ReadBytes    float64 // a second
-	WriteBytes   float64 // a second
+	Width        int        // most requests in flight, of reads and of writes each; default 32
+	Requests     float64    // a second
+	Burst        float64    // of these at once after a pause; 0 is a quarter of Requests
+	Bytes        limit.Pace // in each direction; nil is no bound
+	Together     Together
+	Watch        limit.Watch
 	UserAgent    string
 	Logger       *slog.Logger
 	Observe      func(Request)
@@ -119,7 +121,20 @@ type (
 	Request = oci.Request
 	// Retry is the budget of one request.
 	Retry = oci.Retry
+	// Bytes keep a flow within a pace, and Watch is told of what waits.
+	Bytes = limit.Bytes
+	Watch = limit.Watch
+	// A Reason is what a request waits for.
+	Reason = limit.Reason
 )
+
+// NewBytes returns the bound that keeps to p; nil is no bound.
+func NewBytes(p func(at time.Time) (perSecond float64, until time.Time)) *Bytes {
+	return limit.NewBytes(p)
+}
+
+// Together are what all registries keep to together, of bytes read and written.
+type Together struct{ Reads, Writes *Bytes }
 
 // Names lists the providers, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(providersByName)) }
@@ -174,7 +189,8 @@ func (o Options) oci() oci.Options {
 }
 
 func (o Options) limits() limit.Options {
-	return limit.Options{Max: o.Width, Requests: o.Requests, Burst: o.Burst, ReadBytes: o.ReadBytes, WriteBytes: o.WriteBytes}
+	return limit.Options{Max: o.Width, Requests: o.Requests, Burst: o.Burst, ReadBytes: o.Bytes, WriteBytes: o.Bytes,
+		AllReads: o.Together.Reads, AllWrites: o.Together.Writes, Watch: o.Watch}
 }
 
 // limited is a registry that is asked over a network.

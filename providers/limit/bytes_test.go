@@ -45,7 +45,7 @@ func TestPaceChanges(t *testing.T) {
 // A bound that is lifted lets go those that wait for it.
 func TestBoundIsLifted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := New(Options{WriteBytes: 10})
+		l := New(Options{WriteBytes: Steady(10)})
 		start := time.Now()
 		time.AfterFunc(time.Minute, func() { l.Set(Options{}) })
 		n, err := io.Copy(io.Discard, l.Reader(t.Context(), Write, bytes.NewReader(make([]byte, 1<<20))))
@@ -100,7 +100,7 @@ func TestSetKeepsTheWidth(t *testing.T) {
 // A quota whose figure is the same keeps its share; one that changed begins anew.
 func TestQuotasSet(t *testing.T) {
 	published := []providers.RateQuota{{Name: "puts", Ops: []string{"put manifest"}, N: 10, Per: time.Second}, {Name: "all", Ops: []string{"*"}, N: 100, Per: time.Second}}
-	q := NewQuotas(published)
+	q := NewQuotas(published, Watch{})
 	q.Refused("put manifest", "app")
 	fell := q.Share("puts", "app")
 	changed := []providers.RateQuota{published[0], {Name: "all", Ops: []string{"*"}, N: 50, Per: time.Second, Stated: true}}
@@ -111,4 +111,40 @@ func TestQuotasSet(t *testing.T) {
 	if got := q.Share("all", "app"); got != 1 {
 		t.Errorf("share %v of a figure that is stated, want 1", got)
 	}
+}
+
+// What several hosts keep to together bounds their sum, whatever each may do alone.
+func TestTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := NewBytes(Steady(1000))
+		var waited time.Duration
+		var mu sync.Mutex
+		watch := Watch{Waited: func(why Reason, took time.Duration) {
+			mu.Lock()
+			defer mu.Unlock()
+			if waited += took; why != ForBytes {
+				t.Errorf("waited for %s", why)
+			}
+		}}
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range 4 {
+			l := New(Options{AllReads: all, ReadBytes: Steady(1e6), Watch: watch})
+			wg.Go(func() {
+				if _, err := io.Copy(io.Discard, l.Reader(t.Context(), Read, bytes.NewReader(make([]byte, 2500)))); err != nil {
+					t.Error(err)
+				}
+				if _, err := io.Copy(io.Discard, l.Reader(t.Context(), Write, bytes.NewReader(make([]byte, 1e6)))); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if took := time.Since(start); took != 9750*time.Millisecond {
+			t.Errorf("10,000 bytes at 1 kB/s in all took %v, want 9.75s", took)
+		}
+		if waited < 9*time.Second {
+			t.Errorf("told of %v waited", waited)
+		}
+	})
 }

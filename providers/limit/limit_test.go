@@ -249,7 +249,7 @@ func TestRequestsEndWithTheirContext(t *testing.T) {
 
 func TestBytesPerSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := New(Options{ReadBytes: 1000})
+		l := New(Options{ReadBytes: Steady(1000)})
 		start := time.Now()
 		n, err := io.Copy(io.Discard, l.Reader(t.Context(), Read, bytes.NewReader(make([]byte, 10_250))))
 		if n != 10_250 || err != nil {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"math"
 	"sync"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -32,8 +33,37 @@ type Options struct {
 	Max        int     // the most the width grows to; default 32
 	Requests   float64 // requests a second, both classes together; 0 is no bound
 	Burst      float64 // requests that may start at once after a pause; default a quarter of Requests
-	ReadBytes  float64 // body bytes a second read from the host; 0 is no bound
-	WriteBytes float64 // body bytes a second written to the host; 0 is no bound
+	ReadBytes  Pace    // of body bytes read from the host; nil is no bound
+	WriteBytes Pace    // of body bytes written to the host; nil is no bound
+
+	// What several hosts keep to together, of bytes read and written; may be nil.
+	AllReads, AllWrites *Bytes
+
+	Watch Watch
+}
+
+// A Watch is told of what holds requests up. Its functions may be nil, are called from
+// many goroutines, and return at once.
+type Watch struct {
+	Waited    func(why Reason, took time.Duration)
+	Throttled func() // the host wants to be asked less
+}
+
+// A Reason is what a request, or its body, waits for.
+type Reason string
+
+const (
+	ForWidth    Reason = "width"    // as many are in flight as the host takes
+	ForRequests Reason = "requests" // requests a second
+	ForQuota    Reason = "quota"    // what the host publishes for an operation
+	ForBytes    Reason = "bytes"    // bytes a second
+)
+
+// since tells of a wait that began at start, if it was one.
+func (w Watch) since(why Reason, start time.Time) {
+	if took := time.Since(start); w.Waited != nil && took > time.Millisecond {
+		w.Waited(why, took)
+	}
 }
 
 // Defaults of [Options].
@@ -47,6 +77,8 @@ const (
 type Limiter struct {
 	requests *rate.Limiter
 	bytes    [classes]*Bytes
+	all      [classes]*Bytes // may be nil
+	watch    Watch
 
 	mu    sync.Mutex
 	width width
@@ -58,7 +90,9 @@ func New(o Options) *Limiter {
 	o = o.withDefaults()
 	return &Limiter{
 		requests: bucket(o.Requests, o.Burst),
-		bytes:    [classes]*Bytes{Read: NewBytes(Steady(o.ReadBytes)), Write: NewBytes(Steady(o.WriteBytes))},
+		bytes:    [classes]*Bytes{Read: NewBytes(o.ReadBytes), Write: NewBytes(o.WriteBytes)},
+		all:      [classes]*Bytes{Read: o.AllReads, Write: o.AllWrites},
+		watch:    o.Watch,
 		width:    newWidth(min(o.Start, o.Max), o.Max),
 	}
 }
@@ -70,13 +104,14 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Set has what follows keep to the bounds of o, but for Start: the width stays as it
-// was learned, if it is not above the most. What waits already may do so by the old ones.
+// Set has what follows keep to the requests, the bytes and the most width of o. The
+// width stays as it was learned, if it is not above the most. Requests that wait already
+// may do so by the old bound.
 func (l *Limiter) Set(o Options) {
 	o = o.withDefaults()
 	reset(l.requests, o.Requests, o.Burst)
-	l.bytes[Read].Set(Steady(o.ReadBytes))
-	l.bytes[Write].Set(Steady(o.WriteBytes))
+	l.bytes[Read].Set(o.ReadBytes)
+	l.bytes[Write].Set(o.WriteBytes)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.width.max = o.Max
@@ -136,9 +171,11 @@ type Ticket struct {
 // Begin waits until the host may be asked once more and returns the ticket of
 // that request. The error is the cause of ctx's end.
 func (l *Limiter) Begin(ctx context.Context) (Ticket, error) {
+	start := time.Now()
 	if err := take(ctx, l.requests, 1); err != nil {
 		return Ticket{}, err
 	}
+	l.watch.since(ForRequests, start)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return Ticket{l: l, epoch: l.width.epoch}, nil
@@ -159,6 +196,9 @@ func (t Ticket) Good() {
 // with a Retry-After. Requests that began before the width was last halved say
 // nothing new and do not halve it again.
 func (t Ticket) Throttled() {
+	if told := t.l.watch.Throttled; told != nil {
+		told()
+	}
 	t.l.mu.Lock()
 	defer t.l.mu.Unlock()
 	if t.epoch == t.l.width.epoch {

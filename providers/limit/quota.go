@@ -27,6 +27,8 @@ const (
 // Quotas keep requests within what a host publishes per operation. Their methods
 // are safe for concurrent use; a nil Quotas bounds nothing.
 type Quotas struct {
+	watch Watch
+
 	mu        sync.Mutex
 	published []providers.RateQuota
 	pools     map[poolKey]*pool
@@ -37,12 +39,12 @@ type poolKey struct {
 	key   string // who shares it, as RateQuota.Key says
 }
 
-// NewQuotas returns those that keep requests within published.
-func NewQuotas(published []providers.RateQuota) *Quotas {
+// NewQuotas returns those that keep requests within published, and tell w of waits.
+func NewQuotas(published []providers.RateQuota, w Watch) *Quotas {
 	if len(published) == 0 {
 		return nil
 	}
-	return &Quotas{published: published, pools: map[poolKey]*pool{}}
+	return &Quotas{published: published, watch: w, pools: map[poolKey]*pool{}}
 }
 
 // Set has requests keep within published from here on. What was learned of a quota
@@ -70,10 +72,15 @@ func same(a, b providers.RateQuota) bool {
 // counts it. The error is the cause of ctx's end, or DeadlineExceeded at once
 // when the wait would outlast ctx.
 func (q *Quotas) Take(ctx context.Context, op, repo string) error {
-	for _, p := range q.of(op, repo) {
+	start := time.Now()
+	pools := q.of(op, repo)
+	for _, p := range pools {
 		if err := take(ctx, p.now(), 1); err != nil {
 			return err
 		}
+	}
+	if len(pools) > 0 {
+		q.watch.since(ForQuota, start)
 	}
 	return context.Cause(ctx)
 }
@@ -102,6 +109,27 @@ func (q *Quotas) Share(name, repo string) float64 {
 		}
 	}
 	return 0
+}
+
+// Least is, of each quota by name, the least share that those who have one of their
+// own keep within; of those in use only.
+func (q *Quotas) Least() map[string]float64 {
+	if q == nil {
+		return nil
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	least := map[string]float64{}
+	for at, p := range q.pools {
+		p.mu.Lock()
+		share := p.share
+		p.mu.Unlock()
+		name := q.published[at.quota].Name
+		if l, ok := least[name]; !ok || share < l {
+			least[name] = share
+		}
+	}
+	return least
 }
 
 // of are the pools that count op about repo.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A lane holds the slots of one class: those taken, and who waits, in order.
@@ -26,9 +27,11 @@ func (l *Limiter) Acquire(ctx context.Context, c Class) (*Slot, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
+	start := time.Now()
 	turn := l.enqueue(c)
 	select {
 	case <-turn:
+		l.watch.since(ForWidth, start)
 		return &Slot{l: l, c: c}, nil
 	case <-ctx.Done():
 		l.abandon(c, turn)

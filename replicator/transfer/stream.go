@@ -41,7 +41,7 @@ func (w *work) streamFrom(ctx context.Context, by *attempt, s *providers.Session
 	if err := body.begin(); err != nil {
 		return s, w.readError(ctx, err)
 	}
-	s, err := w.to.reg.Put(ctx, w.to.repo, body.desc, &sentBody{body, w}, w.uploadFrom(ctx, s, body.desc.Digest))
+	s, err := w.to.reg.Put(ctx, w.to.repo, body.desc, w.sentBody(ctx, body), w.uploadFrom(ctx, s, body.desc.Digest))
 	switch bad := body.failure(); {
 	case err == nil:
 		return nil, nil

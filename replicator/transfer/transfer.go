@@ -73,6 +73,10 @@ type Options struct {
 	// that none can.
 	Import func(rule string, from, to plan.Place) (providers.ImportSource, error)
 
+	// Link returns what bounds the bytes that go to one registry of the images of
+	// another, by their names in the policy; nil, of the function too, is no bound.
+	Link func(from, to string) Flow
+
 	SpoolDir   string        // created with mode 0700; "" is a fresh temporary folder, removed by Close
 	Patience   time.Duration // how long a read waits for room in the spool before it is taken from targets that lag; 15 s
 	SpoolBytes int64         // bound of the spool on disk; 0: 10 GiB or half of the free disk
@@ -88,6 +92,12 @@ type Options struct {
 
 	Logger *slog.Logger
 	Now    func() time.Time // time.Now
+}
+
+// A Flow bounds bytes. Take waits until n more may have flowed; its error is the cause
+// of ctx's end.
+type Flow interface {
+	Take(ctx context.Context, n int) error
 }
 
 // A Transfer carries out plans. Its spool, its tables of what is in flight and

@@ -89,7 +89,7 @@ func (w *work) sendClaim(ctx context.Context, o *origin, claim *spool.Claim, s *
 	if err := ready(); err != nil {
 		return s, w.readError(ctx, err)
 	}
-	s, err := w.to.reg.Put(ctx, w.to.repo, o.desc, &sentBody{claim, w}, w.uploadFrom(ctx, s, o.desc.Digest))
+	s, err := w.to.reg.Put(ctx, w.to.repo, o.desc, w.sentBody(ctx, claim), w.uploadFrom(ctx, s, o.desc.Digest))
 	if err == nil {
 		return nil, nil
 	}
@@ -108,7 +108,7 @@ func (w *work) sendWhole(ctx context.Context, o *origin, claim *spool.Claim, s *
 		return s, w.readError(ctx, err)
 	}
 	w.t.opts.Progress.Retry(w.plan.Target, "upload broke while the source was read")
-	s, err := w.to.reg.Put(ctx, w.to.repo, o.desc, &sentBody{claim, w}, w.uploadFrom(ctx, s, o.desc.Digest))
+	s, err := w.to.reg.Put(ctx, w.to.repo, o.desc, w.sentBody(ctx, claim), w.uploadFrom(ctx, s, o.desc.Digest))
 	if err == nil {
 		return nil, nil
 	}
@@ -165,17 +165,33 @@ func wrongBytes(err error) bool {
 	return wrong || sideOf(err) == Source && providers.KindOf(err) == providers.Invalid
 }
 
-// sentBody counts what an upload takes.
+// sentBody counts what an upload takes, and keeps it within what its link may carry.
 type sentBody struct {
 	io.ReaderAt
-	w *work
+	ctx  context.Context
+	w    *work
+	link Flow // may be nil
+}
+
+func (w *work) sentBody(ctx context.Context, r io.ReaderAt) *sentBody {
+	b := &sentBody{ReaderAt: r, ctx: ctx, w: w}
+	if w.t.opts.Link != nil {
+		b.link = w.t.opts.Link(w.img.From.Registry, w.plan.Target.Registry)
+	}
+	return b
 }
 
 func (b *sentBody) ReadAt(p []byte, off int64) (int, error) {
 	n, err := b.ReaderAt.ReadAt(p, off)
-	if n > 0 {
-		b.w.bytesSent.Add(int64(n))
-		b.w.t.opts.Progress.Sent(b.w.plan.Target, int64(n))
+	if n == 0 {
+		return n, err
+	}
+	b.w.bytesSent.Add(int64(n))
+	b.w.t.opts.Progress.Sent(b.w.plan.Target, int64(n))
+	if b.link != nil {
+		if wait := b.link.Take(b.ctx, n); wait != nil && err == nil {
+			err = wait
+		}
 	}
 	return n, err
 }

@@ -40,7 +40,8 @@ type daemon struct {
 // newDaemon makes a daemon over a policy. It starts nothing.
 func (p *program) newDaemon(set *policy.Set, store state.Store, spool *transfer.Spool, o serveOptions) (*daemon, error) {
 	d := &daemon{paths: p.opts.Config, store: store, keep: o.keepHistory, log: p.log, metrics: metrics.New(thisBuild().Version)}
-	regs := &pool{log: p.log, observe: func(host string, r all.Request) { d.metrics.Request(host, r.Op, r.Status) }}
+	regs := newPool(p.log)
+	regs.observe = func(host string, r all.Request) { d.metrics.Request(host, r.Op, r.Status) }
 	d.gens = &generations{log: p.log, make: func(set *policy.Set) (*generation, error) {
 		return p.newGeneration(set, store, spool, regs)
 	}}
@@ -58,7 +59,7 @@ func (p *program) newGeneration(set *policy.Set, store state.Store, spool *trans
 	var err error
 	g.engine, err = replicator.New(replicator.Options{
 		Policy: set, Registries: g.regs.get, State: store, Logger: p.log,
-		Transfer: transfer.Options{Spool: spool, Width: p.opts.Images, Grace: p.opts.Grace, Stop: p.stop.Soft},
+		Transfer: transfer.Options{Spool: spool, Width: p.opts.Images, Grace: p.opts.Grace, Stop: p.stop.Soft, Link: open.link},
 	})
 	if err != nil {
 		return nil, errors.Join(err, g.regs.close())

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/transship/transship/policy"
 	"github.com/transship/transship/providers"
@@ -22,9 +23,22 @@ type pool struct {
 	retry   all.Retry                        // zero is the providers' default
 	observe func(host string, r all.Request) // told of each request; may be nil
 
+	// Told of what waits, and that a host wants to be asked less; may be nil.
+	waited    func(host string, why string, took time.Duration)
+	throttled func(host string)
+
+	together all.Together
+
 	mu     sync.Mutex
 	latest *policy.Set
 	open   map[string][]*lent // by name, the one opened last at the end
+	links  map[[2]string]*all.Bytes
+}
+
+// newPool returns a pool of registries that are yet to be opened.
+func newPool(log *slog.Logger) *pool {
+	return &pool{log: log, together: all.Together{Reads: all.NewBytes(nil), Writes: all.NewBytes(nil)},
+		open: map[string][]*lent{}, links: map[[2]string]*all.Bytes{}}
 }
 
 // lent is a registry that is open.
@@ -43,6 +57,7 @@ func (p *pool) of(set *policy.Set) *registries {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.latest = set
+	p.flow(set.Limits)
 	for name := range p.open {
 		what, ok := set.Registries[name]
 		if !ok {
@@ -93,9 +108,6 @@ func (p *pool) lend(name string, what policy.Registry, push bool) (*lent, error)
 		return nil, err
 	}
 	l := &lent{name: name, as: as, reg: reg, users: 1}
-	if p.open == nil {
-		p.open = map[string][]*lent{}
-	}
 	p.open[name] = append(p.open[name], l)
 	return l, nil
 }
@@ -103,9 +115,6 @@ func (p *pool) lend(name string, what policy.Registry, push bool) (*lent, error)
 // inForce is what with the limits of the policy in force: one before it, which still
 // runs, may ask for a registry, too.
 func (p *pool) inForce(name string, what policy.Registry) policy.Registry {
-	if p.latest == nil {
-		return what
-	}
 	if now, ok := p.latest.Registries[name]; ok && sameHost(now, what) {
 		what.Limits = now.Limits
 	}

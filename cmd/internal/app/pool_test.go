@@ -5,13 +5,19 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/transship/transship/policy"
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/limit"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/replicator"
+	"github.com/transship/transship/replicator/transfer"
+	"github.com/transship/transship/state/sqlite"
 )
 
 // A pooled registry is behind a token service, and is named by policies that follow
@@ -24,7 +30,7 @@ type pooled struct {
 }
 
 func newPooled(t *testing.T) *pooled {
-	p := &pooled{t: t, secret: filepath.Join(t.TempDir(), "secret"), pool: &pool{log: slog.New(slog.DiscardHandler)}}
+	p := &pooled{t: t, secret: filepath.Join(t.TempDir(), "secret"), pool: newPool(slog.New(slog.DiscardHandler))}
 	p.server = registrytest.New(t, registrytest.Options{Quirks: registrytest.Quirks{
 		Auth: registrytest.Auth{Mode: registrytest.Bearer, Users: map[string]string{"sync": "secret"}}}})
 	if err := p.server.Load("app", content.Image("app", nil), "v1"); err != nil {
@@ -154,4 +160,118 @@ func TestPoolOpensAnew(t *testing.T) {
 			p.mustClose(after)
 		})
 	}
+}
+
+// bounded copies a blob of 40 kB by a policy that bounds bytes, and returns what
+// requests and bodies waited for, by host.
+func bounded(t *testing.T, limits, ofSource string) (waited map[string]int, src, dst string) {
+	t.Helper()
+	servers := [2]*registrytest.Server{registrytest.New(t, registrytest.Options{}), registrytest.New(t, registrytest.Options{})}
+	if err := servers[0].Load("app", content.Image("app", []content.Blob{content.Layer("l", 40_000)}), "v1"); err != nil {
+		t.Fatal(err)
+	}
+	set, err := policy.Parse("p.yaml", fmt.Appendf(nil, `
+limits: %s
+registries:
+  src: {host: %q, plainHTTP: true, auth: {anonymous: true}, limits: %s}
+  dst: {host: %q, plainHTTP: true, auth: {anonymous: true}}
+rules: [{name: r, from: {registry: src, repositories: {include: [app]}}, to: [{registry: dst}]}]
+`, limits, servers[0].Host(), ofSource, servers[1].Host()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPool(slog.New(slog.DiscardHandler))
+	var mu sync.Mutex
+	waited = map[string]int{}
+	p.waited = func(host, why string, _ time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		waited[host+" "+why]++
+	}
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "state.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	regs := p.of(set)
+	defer regs.close()
+	e, err := replicator.New(replicator.Options{Policy: set, Registries: regs.get, State: store, Transfer: transfer.Options{Link: p.link, SpoolDir: t.TempDir()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	jobs, _, err := e.ExpandRule(t.Context(), set.Rules[0])
+	if err != nil || len(jobs) != 1 {
+		t.Fatal(jobs, err)
+	}
+	if r, err := e.Run(t.Context(), jobs[0]); err != nil || len(r.Failures) > 0 {
+		t.Fatal(r, err)
+	}
+	return waited, servers[0].Host(), servers[1].Host()
+}
+
+// TestByteRates holds that what the policy says of bytes reaches what they flow through.
+func TestByteRates(t *testing.T) {
+	const slow = "bytes: 80kB/s"
+	const now = `hours: [{windows: ["00:00-12:00", "12:00-24:00"], bytes: 80kB/s}]`
+	for _, tt := range []struct {
+		name, limits, ofSource string
+		bytes, link            bool // what is waited for
+	}{
+		{"none", "{}", "{}", false, false},
+		{"a registry", "{}", "{" + slow + "}", true, false},
+		{"a registry, by the hour", "{}", "{" + now + "}", true, false},
+		{"in all", "{" + slow + "}", "{}", true, false},
+		{"in all, by the hour", "{" + now + "}", "{}", true, false},
+		{"a link", "{links: [{from: src, to: dst, " + slow + "}]}", "{}", false, true},
+		{"a link, by the hour", "{links: [{from: src, to: dst, " + now + "}]}", "{}", false, true},
+		{"another link", "{links: [{from: dst, to: src, " + slow + "}]}", "{}", false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			waited, src, dst := bounded(t, tt.limits, tt.ofSource)
+			if bytes, link := waited[src+" bytes"] > 0, waited[dst+" link"] > 0; bytes != tt.bytes || link != tt.link {
+				t.Errorf("waited for bytes read %t, for the link %t: %v", bytes, link, waited)
+			}
+		})
+	}
+}
+
+// TestLinkChanges holds that a link's rate changes for what is under way: at a window's
+// edge, and by a policy that is read again.
+func TestLinkChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(slog.New(slog.DiscardHandler))
+		start := time.Now().UTC()
+		set := func(hours string) *policy.Set {
+			set, err := policy.Parse("p.yaml", []byte(`
+registries: {a: {host: a.example.com}, b: {host: b.example.com}}
+limits: {links: [{from: a, to: b, bytes: 1kB/s, hours: [`+hours+`]}]}
+rules: []
+`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return set
+		}
+		p.of(set("{windows: [\"CRON_TZ=UTC " + start.Add(time.Minute).Format("15:04") + "-" + start.Add(2*time.Minute).Format("15:04") + "\"], bytes: 10kB/s}"))
+		link := p.link("a", "b")
+		take := func(n int) time.Duration {
+			for range n {
+				if err := link.Take(t.Context(), 1000); err != nil {
+					t.Fatal(err)
+				}
+			}
+			took := time.Since(start)
+			start = time.Now()
+			return took
+		}
+		// A change is seen in a quarter of a second, which is 2.5 s of the lower rate.
+		if took := take(60 + 600 + 60); took < 179*time.Second || took > 183*time.Second {
+			t.Errorf("a minute, one at ten times the rate, and one more took %v", took)
+		}
+		time.AfterFunc(30*time.Second, func() { p.of(&policy.Set{}) })
+		if took := take(1000); took < 30*time.Second || took > 31*time.Second {
+			t.Errorf("half a minute, and the rest without a bound took %v", took)
+		}
+	})
 }

@@ -25,7 +25,7 @@ type registries struct {
 
 // newRegistries is for a process with one policy.
 func newRegistries(set *policy.Set, log *slog.Logger) *registries {
-	return (&pool{log: log}).of(set)
+	return newPool(log).of(set)
 }
 
 // get returns the registry of that name in the policy; who asks adds the name to
@@ -67,6 +67,7 @@ func (p *pool) options(what policy.Registry, push bool) (all.Options, error) {
 		Capabilities: map[string]providers.Tri{}, Quotas: map[string]providers.Rate{},
 	}
 	limits(&o, what.Limits)
+	o.Together, o.Watch = p.together, p.watch(o.Host)
 	if p.observe != nil {
 		o.Observe = func(q all.Request) { p.observe(o.Host, q) }
 	}
@@ -90,7 +91,7 @@ func (p *pool) options(what policy.Registry, push bool) (all.Options, error) {
 // limits are those that an open registry can be given, too, and its width.
 func limits(o *all.Options, l policy.Limits) {
 	o.Requests, o.Burst = pace(l.Requests)
-	o.ReadBytes, o.WriteBytes = float64(l.Bytes), float64(l.Bytes)
+	o.Bytes = paceOf(l.Pace())
 	o.Width = l.Width
 }
 

@@ -27,7 +27,7 @@ type settings struct {
 func settingsOf(what policy.Registry, push bool) settings {
 	s := settings{what: what, push: push}
 	s.what.EgressPrice = nil
-	s.what.Limits.Requests, s.what.Limits.Bytes = policy.Rate{}, 0
+	s.what.Limits.Requests, s.what.Limits.Bytes, s.what.Limits.Hours = policy.Rate{}, 0, nil
 	sum := sha256.New()
 	for _, secret := range secretsOf(what) {
 		value, err := secret.Resolve()

@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/transship/transship/policy"
+	"github.com/transship/transship/providers/all"
+	"github.com/transship/transship/replicator/transfer"
+)
+
+// paceOf is a pace in the providers' words.
+func paceOf(p policy.Pace) func(time.Time) (float64, time.Time) {
+	return func(at time.Time) (float64, time.Time) {
+		bytes, until := p.At(at)
+		return float64(bytes), until
+	}
+}
+
+// flow puts in force what all registries and what links keep to, for what is under way,
+// too. The caller holds p.mu.
+func (p *pool) flow(f policy.Flow) {
+	p.together.Reads.Set(paceOf(f.Pace()))
+	p.together.Writes.Set(paceOf(f.Pace()))
+	bounded := map[[2]string]bool{}
+	for _, l := range f.Links {
+		between := [2]string{l.From, l.To}
+		bounded[between] = true
+		p.between(between).Set(paceOf(l.Pace()))
+	}
+	for between, bytes := range p.links {
+		if !bounded[between] {
+			bytes.Set(nil)
+		}
+	}
+}
+
+// between is the bound of a link. The caller holds p.mu.
+func (p *pool) between(names [2]string) *all.Bytes {
+	if p.links[names] == nil {
+		p.links[names] = all.NewBytes(nil)
+	}
+	return p.links[names]
+}
+
+// link is what bounds the bytes of a link. One that has no bound has one once a policy
+// says so, for what is under way, too.
+func (p *pool) link(from, to string) transfer.Flow {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := &linkFlow{bytes: p.between([2]string{from, to})}
+	if p.waited != nil {
+		host := p.latest.Registries[to].Endpoint()
+		l.waited = func(took time.Duration) { p.waited(host, forLink, took) }
+	}
+	return l
+}
+
+// forLink is what waits for the bound of a link, beside the reasons of a host.
+const forLink = "link"
+
+// A linkFlow tells of what waits for it.
+type linkFlow struct {
+	bytes  *all.Bytes
+	waited func(time.Duration) // may be nil
+}
+
+// Take implements [transfer.Flow].
+func (l *linkFlow) Take(ctx context.Context, n int) error {
+	start := time.Now()
+	err := l.bytes.Take(ctx, n)
+	if took := time.Since(start); l.waited != nil && took > time.Millisecond {
+		l.waited(took)
+	}
+	return err
+}
+
+// watch tells of what the requests to a host wait for.
+func (p *pool) watch(host string) all.Watch {
+	var w all.Watch
+	if p.waited != nil {
+		w.Waited = func(why all.Reason, took time.Duration) { p.waited(host, string(why), took) }
+	}
+	if p.throttled != nil {
+		w.Throttled = func() { p.throttled(host) }
+	}
+	return w
+}

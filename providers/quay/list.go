@@ -59,43 +59,45 @@ func (r *Registry) nobody(ctx context.Context) bool {
 func (r *Registry) namespace(ctx context.Context, namespace, prefix string, yield func(string, error) bool) {
 	q := oci.Question{Op: opRepositories, Count: providers.OpCatalog, Path: "/api/v1/repository",
 		Values: url.Values{"namespace": {namespace}, "public": {"true"}}}
-	for next := ""; ; {
-		var page struct {
-			Repositories []struct{ Namespace, Name, Kind string }
-			NextPage     string `json:"next_page"`
-		}
+	for range r.pages {
+		var page namespacePage
 		if _, err := r.api.Ask(ctx, q, &page); err != nil {
 			yield("", err)
 			return
 		}
 		for _, one := range page.Repositories {
 			name := one.Namespace + "/" + one.Name
-			if one.Kind != "" && one.Kind != "image" || !strings.HasPrefix(name, prefix) {
-				continue
-			}
-			if !r.valid(name) {
-				r.log.Warn("a name in a list cannot be a name; it is left out", "host", r.Host(), "name", strconv.QuoteToASCII(short(name)))
+			if one.Kind != "" && one.Kind != "image" || !strings.HasPrefix(name, prefix) || !r.valid(name) {
 				continue
 			}
 			if !yield(name, nil) {
 				return
 			}
 		}
-		if page.NextPage == "" {
+		switch page.Next {
+		case "":
 			return
-		}
-		if page.NextPage == next {
+		case q.Values.Get("next_page"):
 			yield("", r.fail(opRepositories, "", providers.Invalid, errEndless, ""))
 			return
 		}
-		next = page.NextPage
-		q.Values.Set("next_page", next)
+		q.Values.Set("next_page", page.Next)
 	}
+	yield("", r.fail(opRepositories, "", providers.Invalid, errEndless, ""))
 }
 
-func (r *Registry) valid(name string) bool { return caps().Names.Check(name) == nil }
+type namespacePage struct {
+	Repositories []struct{ Namespace, Name, Kind string }
+	Next         string `json:"next_page"`
+}
 
-func short(s string) string { return s[:min(len(s), 100)] }
+func (r *Registry) valid(name string) bool {
+	ok := caps().Names.Check(name) == nil
+	if !ok {
+		r.log.Warn("a name in a list cannot be a name; it is left out", "host", r.Host(), "name", strconv.QuoteToASCII(name[:min(len(name), 100)]))
+	}
+	return ok
+}
 
 // catalog lists what the account is shown. Its token is for nothing in particular:
 // the token service has no scope for it.
@@ -148,7 +150,7 @@ func (r *Registry) tags(ctx context.Context, repo string, yield func(providers.R
 	q := oci.Question{Op: opRows, Count: providers.OpTags, Repo: repo, Path: "/api/v1/repository/" + (&url.URL{Path: repo}).EscapedPath() + "/tag/",
 		Values: url.Values{"limit": {strconv.Itoa(pageSize)}, "onlyActiveTags": {"true"}}}
 	seen := map[string]bool{}
-	for n := 1; n <= maxPages; n++ {
+	for n := 1; n <= r.pages; n++ {
 		var page tagPage
 		q.Values.Set("page", strconv.Itoa(n))
 		if _, err := r.api.Ask(ctx, q, &page); err != nil {
@@ -192,12 +194,13 @@ type tag struct {
 	Start  int64 `json:"start_ts"` // seconds
 }
 
+// row reads a tag. A digest that is none is left out: the tag is asked for then.
 func (t tag) row() (providers.Row, bool) {
-	digest, err := v1.NewHash(t.Digest)
-	if err != nil || !tagName.MatchString(t.Name) {
+	if !tagName.MatchString(t.Name) {
 		return providers.Row{}, false
 	}
-	row := providers.Row{Digest: digest, Tags: []string{t.Name}, Size: max(0, t.Size)}
+	row := providers.Row{Tags: []string{t.Name}, Size: max(0, t.Size)}
+	row.Digest, _ = v1.NewHash(t.Digest) // zero is not known
 	if t.Start > 0 {
 		row.Tagged = time.Unix(t.Start, 0).UTC()
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -39,6 +40,38 @@ func TestRowsOfTheAPI(t *testing.T) {
 		if n := s.Calls()["tags"]; n != calls || s.Counts().Of(registrytest.Tags, registrytest.ManifestHead) != 0 {
 			t.Errorf("%d tags took %d calls, want %d, and %v", tags, n, calls, s.Counts().Requests)
 		}
+	}
+}
+
+// TestRowsThatCannotBeRead: a tag whose digest is none, or of an algorithm that nobody
+// here knows, is a name, to be asked for; it is not left out.
+func TestRowsThatCannotBeRead(t *testing.T) {
+	s, m := serve(t)
+	s.Configure(func(q *quaytest.Quirks) {
+		q.Digests = map[string]string{"old": "", "new": "blake3:" + strings.Repeat("ab", 32)}
+	})
+	trial.Load(t, s, "acme/app", m, "old", "new")
+	r := open(t, s, "acme+sync", s.Account("acme+sync", quaytest.Read("acme/app")), withToken(s, "acme+sync"))
+	rows, err := trial.Collect(r.Rows(t.Context(), "acme/app"))
+	got := map[string]string{}
+	for _, row := range rows {
+		got[row.Tags[0]] = row.Digest.Hex
+	}
+	if want := map[string]string{"v1": m.Digest.Hex, "old": "", "new": ""}; err != nil || !maps.Equal(got, want) {
+		t.Errorf("%v (%v), want %v", got, err, want)
+	}
+}
+
+// TestListsWithoutAnEnd: pages that always name another one end with an error.
+func TestListsWithoutAnEnd(t *testing.T) {
+	s, _ := serve(t)
+	s.Configure(func(q *quaytest.Quirks) { q.Endless = true })
+	r := open(t, s, "acme+sync", s.Account("acme+sync", quaytest.Admin("acme")), withToken(s, "acme+sync"))
+	r.pages = 20
+	_, err := trial.Collect(r.Repositories(t.Context(), "acme/"))
+	trial.WantKind(t, err, providers.Invalid, "")
+	if n := s.Calls()["repositories"]; n != 20 {
+		t.Errorf("%d pages, want 20", n)
 	}
 }
 

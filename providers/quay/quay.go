@@ -38,6 +38,7 @@ type Registry struct {
 	api    *oci.API
 	tokens bool // the API is asked with a token
 	push   bool // some rule writes to it
+	pages  int  // the most of one list
 	log    *slog.Logger
 
 	mu    sync.Mutex
@@ -50,7 +51,7 @@ var _ providers.Registry = (*Registry)(nil)
 
 // New returns the registry at o.OCI.Host. It connects to nobody yet.
 func New(o Options) (*Registry, error) {
-	r := &Registry{push: o.OCI.Push, tokens: o.APIToken != nil, plain: map[string]bool{}, log: o.OCI.Logger}
+	r := &Registry{push: o.OCI.Push, pages: maxPages, tokens: o.APIToken != nil, plain: map[string]bool{}, log: o.OCI.Logger}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}

@@ -106,8 +106,8 @@ func (s *Server) listRepositories(w http.ResponseWriter, r *http.Request) *regis
 		list = append(list, map[string]any{"namespace": ns, "name": name, "kind": "image", "state": "NORMAL", "is_public": s.isPublic(repo)})
 	}
 	page := map[string]any{"repositories": list}
-	if to < len(all) {
-		page["next_page"] = fmt.Sprint("opaque=", to)
+	if to < len(all) || s.config().Endless {
+		page["next_page"] = fmt.Sprint("opaque=", from+s.config().Page)
 	}
 	plane.JSON(w, 200, page)
 	return nil
@@ -159,6 +159,9 @@ func (s *Server) rows(repo string, tags []registrytest.Tagged, active bool) []ro
 			at = image.Pushed
 		}
 		one := row{Name: t.Tag, Digest: t.Digest, Start: at.Unix(), Modified: at.UTC().Format(time.RFC1123), IsList: len(image.Content.Children) > 0}
+		if said, odd := s.config().Digests[t.Tag]; odd {
+			one.Digest = said
+		}
 		if !ends.IsZero() {
 			one.End, one.Expiration = ends.Unix(), ends.UTC().Format(time.RFC1123)
 		}

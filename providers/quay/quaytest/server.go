@@ -39,6 +39,10 @@ type Quirks struct {
 	ReadOnlyRepos map[string]bool
 	// Page is how many repositories the API lists at once.
 	Page int
+	// Digests are what lists say of tags instead of their digests.
+	Digests map[string]string
+	// Endless has every page of repositories name another one.
+	Endless bool
 	// NoAPI answers 404 to all of the API, as behind a proxy that passes /v2/ only.
 	NoAPI bool
 }

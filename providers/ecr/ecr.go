@@ -66,7 +66,7 @@ type Create struct {
 
 // A Registry is one account's ECR in one region. It implements [providers.Registry].
 type Registry struct {
-	*oci.Registry
+	oci.Remaker
 	opts  Options
 	host  Host // its account is "" where the host's name does not tell
 	log   *slog.Logger
@@ -105,6 +105,7 @@ func New(o Options) (*Registry, error) {
 	if r.Registry, err = oci.New(o.OCI); err != nil {
 		return nil, err
 	}
+	r.Anew = r.push
 	return r, nil
 }
 

@@ -42,7 +42,7 @@ type Endpoints struct{ API, STS string }
 
 // A Registry is ECR Public as one account sees it. It implements [providers.Registry].
 type Registry struct {
-	*oci.Registry
+	oci.Remaker
 	opts    Options
 	log     *slog.Logger
 	given   bool // the registry has a credential of its own, and the API has nobody
@@ -90,6 +90,7 @@ func New(o Options) (*Registry, error) {
 	if r.Registry, err = oci.New(o.OCI); err != nil {
 		return nil, err
 	}
+	r.Anew = r.push
 	r.account.At(r.Registry)
 	return r, nil
 }

@@ -62,7 +62,7 @@ type Create struct {
 
 // A Registry is Artifact Registry in one location. It implements [providers.Registry].
 type Registry struct {
-	*oci.Registry
+	oci.Remaker
 	opts    Options
 	host    Host
 	cleanup policies
@@ -113,6 +113,7 @@ func New(o Options) (*Registry, error) {
 	if r.Registry, err = oci.New(o.OCI); err != nil {
 		return nil, err
 	}
+	r.Anew = r.push
 	return r, nil
 }
 

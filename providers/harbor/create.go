@@ -20,45 +20,35 @@ const (
 // Ensure makes sure that repo's project is there and takes pushes, and makes it if
 // Options.Create says so; repositories are made by pushes. That somebody else made
 // it at the same time is fine. Whoever may not look leaves it to the push to say
-// what is missing. It asks once for each project.
+// what is missing. It asks once for each project, and again if a push is told that it
+// is not there.
 func (r *Registry) Ensure(ctx context.Context, repo string) error {
-	name, _, _ := strings.Cut(repo, "/")
-	turn := r.turn(name)
-	select {
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	if r.isReady(name) {
-		return nil
-	}
-	found, err := r.find(ctx, name)
-	if err == nil && !found {
-		err = r.create(ctx, name)
-	}
-	if err == nil {
-		r.mu.Lock()
-		r.ready[name] = true
-		r.mu.Unlock()
-	}
-	return err
+	name := projectOf(repo)
+	return r.ensured.Do(ctx, name, func(ctx context.Context) error {
+		found, err := r.find(ctx, name)
+		if err == nil && !found {
+			err = r.create(ctx, name)
+		}
+		return err
+	})
 }
 
-// turn holds one who looks for a project; the others wait for what that finds.
-func (r *Registry) turn(name string) chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.turns[name] == nil {
-		r.turns[name] = make(chan struct{}, 1)
-	}
-	return r.turns[name]
+func projectOf(repo string) string {
+	project, _, _ := strings.Cut(repo, "/")
+	return project
 }
 
-func (r *Registry) isReady(name string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.ready[name]
+// push pushes to repo. If somebody deleted its project since that was found or made it
+// is made anew, once.
+func (r *Registry) push(ctx context.Context, repo string, push func() error) error {
+	return r.ensured.Push(projectOf(repo), push, r.isMissing, func() error { return r.Ensure(ctx, repo) })
+}
+
+// isMissing reports whether err says that there is no project, which we would make:
+// the registry says that by 401, and the token service by this code.
+func (r *Registry) isMissing(err error) bool {
+	e, ok := errors.AsType[*providers.Error](err)
+	return ok && r.opts.Create.Projects && e.Kind == providers.NotFound && (e.Status == http.StatusUnauthorized || e.Code == "NOT_FOUND")
 }
 
 // find reports whether there is such a project, or nobody may tell; one that takes

@@ -25,7 +25,7 @@ var missing = regexp.MustCompile(`^project (\S+) not found`)
 // explain says what refusals of the registry and of the API mean.
 func (r *Registry) explain(f oci.Refusal) (providers.Kind, string, bool) {
 	words := strings.ToLower(f.Message)
-	project, _, _ := strings.Cut(f.Repo, "/")
+	project := projectOf(f.Repo)
 	if m := missing.FindStringSubmatch(f.Message); m != nil && f.Repo != "" {
 		kind, hint := r.noProject(strings.Trim(m[1], `"'`))
 		return kind, hint, true

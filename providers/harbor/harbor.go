@@ -34,25 +34,25 @@ type Create struct {
 
 // A Registry is one Harbor. It implements [providers.Registry].
 type Registry struct {
-	*oci.Registry
+	oci.Remaker
 	opts Options
 	api  *oci.API
 	log  *slog.Logger
 
+	ensured oci.Ensured // projects that take pushes
+
 	mu        sync.Mutex
-	plain     map[string]bool          // projects of which the API does not tell us
-	said      bool                     // that is in the log
-	turns     map[string]chan struct{} // held by whoever looks for a project
-	asked     bool                     // for the version
+	plain     map[string]bool // projects of which the API does not tell us
+	said      bool            // that is in the log
+	asked     bool            // for the version
 	referrers providers.Tri
-	ready     map[string]bool // projects that take pushes
 }
 
 var _ providers.Registry = (*Registry)(nil)
 
 // New returns the registry at o.OCI.Host. It connects to nobody yet.
 func New(o Options) (*Registry, error) {
-	r := &Registry{opts: o, log: o.OCI.Logger, plain: map[string]bool{}, turns: map[string]chan struct{}{}, ready: map[string]bool{}}
+	r := &Registry{opts: o, log: o.OCI.Logger, plain: map[string]bool{}}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -62,6 +62,7 @@ func New(o Options) (*Registry, error) {
 	if r.Registry, err = oci.New(o.OCI); err != nil {
 		return nil, err
 	}
+	r.Anew = r.push
 	if r.api, err = r.Registry.API(oci.APIOptions{Host: r.Host(), SignIn: r.signIn, Explain: r.explain,
 		Header: http.Header{"X-Is-Resource-Name": {"true"}}}); err != nil { // a project may be called 42
 		return nil, err
@@ -90,8 +91,11 @@ func (r *Registry) Whoami(ctx context.Context) (providers.Identity, error) {
 	return r.Registry.Whoami(ctx)
 }
 
-// Close ends idle connections.
-func (r *Registry) Close() error { return errors.Join(r.api.Close(), r.Registry.Close()) }
+// Close ends idle connections and waits for what nobody waits for.
+func (r *Registry) Close() error {
+	r.ensured.Wait()
+	return errors.Join(r.api.Close(), r.Registry.Close())
+}
 
 // fail is an error of ours.
 func (r *Registry) fail(op, repo string, kind providers.Kind, err error, hint string) *providers.Error {

@@ -169,7 +169,7 @@ func (r *Registry) isPlain(project string) bool {
 
 // toldNothing says once that the API is of no use for a project.
 func (r *Registry) toldNothing(repo string) {
-	project, _, _ := strings.Cut(repo, "/")
+	project := projectOf(repo)
 	r.mu.Lock()
 	was := r.said
 	r.plain[project], r.said = true, true

@@ -74,6 +74,46 @@ func TestMakeProject(t *testing.T) {
 	}
 }
 
+// TestMakeProjectAnew: a project that somebody deletes while we run is made anew by
+// the next push, whoever tells first that it is gone; where projects are not made the
+// error names it.
+func TestMakeProjectAnew(t *testing.T) {
+	for how, miss := range map[string]bool{"told by the registry": false, "told by the token service": true} {
+		t.Run(how, func(t *testing.T) {
+			s, m := serve(t)
+			s.Configure(func(q *harbortest.Quirks) { q.TokensMiss = miss })
+			r := open(t, s, "robot$sync", s.Robot("robot$sync", harbortest.Creates()), makes)
+			push := func(repo string) error {
+				if err := r.Ensure(t.Context(), repo); err != nil {
+					return err
+				}
+				return trial.Push(t, r, repo, "v1", m)
+			}
+			if err := push("dr/app"); err != nil {
+				t.Fatal(err)
+			}
+			s.Delete("dr")
+			if miss {
+				s.ExpireTokens()
+			}
+			if err := push("dr/lib"); err != nil || s.Verify("dr/lib", "v1") != nil {
+				t.Errorf("after it was deleted: %v; %v", err, s.Verify("dr/lib", "v1"))
+			}
+			if n := s.Calls()["make project"]; n != 2 {
+				t.Errorf("made %d times, want 2", n)
+			}
+		})
+	}
+	s, m := serve(t)
+	r := robot(t, s, harbortest.On("*", harbortest.Writer...))
+	if err := errors.Join(r.Ensure(t.Context(), "acme/a"), trial.Push(t, r, "acme/a", "v1", m)); err != nil {
+		t.Fatal(err)
+	}
+	s.Delete("acme")
+	err := trial.Push(t, r, "acme/b", "v1", m)
+	trial.WantKind(t, err, providers.Denied, "no project acme")
+}
+
 // TestEnsure: a project that is there is looked for once, also by a robot that may not
 // read it and where there is no API; one whose name is a number is no id.
 func TestEnsure(t *testing.T) {

@@ -123,6 +123,13 @@ func (s *Server) Project(name string, p Project) {
 	s.projects[name] = p
 }
 
+// Delete deletes a project, with what is in it as far as anybody is shown.
+func (s *Server) Delete(project string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.projects, project)
+}
+
 // Projects are those that there are.
 func (s *Server) Projects() map[string]Project {
 	s.mu.Lock()

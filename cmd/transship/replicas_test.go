@@ -227,8 +227,7 @@ func (f *fleet) finish() {
 }
 
 // weight fails if more left the source than most times what was read of it, beside
-// what was in flight when replicas were killed, and what two replicas read at once
-// for two repositories, which is told.
+// what was in flight when replicas were killed.
 func (f *fleet) weight(most float64) {
 	f.t.Helper()
 	var unique, again, bases int64
@@ -239,14 +238,13 @@ func (f *fleet) weight(most float64) {
 		}
 		more := max(0, d.BytesOut-f.sizes[digest])
 		unique += f.sizes[digest]
+		again += more
 		if f.bases[digest] {
 			bases += more
-		} else {
-			again += more
 		}
 	}
 	flown := f.watch.flown()
-	f.t.Logf("source: %d bytes read of %d unique (%.3f); more than once %d, and %d of what several repositories have; %d in flight at kills",
+	f.t.Logf("source: %d bytes read of %d unique (%.3f); more than once %d, of which %d of what several repositories have; %d in flight at kills",
 		counts.BytesOut, unique, float64(counts.BytesOut)/float64(unique), again, bases, flown)
 	if bar := int64((most - 1) * float64(unique)); again > bar+flown {
 		f.t.Errorf("I9: %d bytes were read more than once, want at most %d and the %d in flight at kills", again, bar, flown)

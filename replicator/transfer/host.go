@@ -237,6 +237,19 @@ func (h *host) landed(w *work, digest v1.Hash, how plan.Have) {
 	w.mine = append(w.mine, digest)
 }
 
+// foreign records that another process has brought digest to repo, from where it can
+// be mounted. That it can is believed, not seen.
+func (h *host) foreign(repo string, digest v1.Hash) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.origin[digest] != nil {
+		return
+	}
+	l := &landing{repo: repo, named: true, open: make(chan struct{})}
+	l.close()
+	h.origin[digest] = l
+}
+
 // named records that a manifest in repo names digests: from now on they can be
 // mounted everywhere.
 func (h *host) named(repo string, digests []v1.Hash) {

@@ -19,6 +19,7 @@ import (
 // A work is one image on its way to one target.
 type work struct {
 	t    *Transfer
+	run  *run
 	plan *plan.Plan
 	img  *plan.Image
 	to   *target
@@ -26,6 +27,8 @@ type work struct {
 	tally
 
 	unlisted error // referrers are there that the target cannot be made to list
+
+	turns heldTurns
 
 	mine []v1.Hash // blobs that this work was the first to land at the host; guarded by host.mu
 

@@ -131,6 +131,7 @@ func (w *work) arrived(n plan.Node, ref string) {
 		names = append(names, b.Digest)
 	}
 	h.named(w.to.repo, names)
+	w.turns.named(w.to.repo, names)
 	if ref != n.Digest.String() && n.Digest == w.img.Root.Digest {
 		return // noted once for all tags
 	}

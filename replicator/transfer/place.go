@@ -69,10 +69,14 @@ func (w *work) bringBlob(ctx context.Context, b plan.Blob) error {
 
 // arrive counts a blob that has come, and remembers it.
 func (w *work) arrive(ctx context.Context, b plan.Blob, how plan.Have) {
-	if how == plan.Mount {
+	switch how {
+	case plan.Mount:
 		w.mounted.Add(1)
 		w.saved(b)
-	} else {
+	case plan.Here:
+		w.tally.present.Add(1)
+		w.saved(b)
+	default:
 		w.sent.Add(1)
 	}
 	w.to.host.landed(w, b.Digest, how)
@@ -83,7 +87,7 @@ func (w *work) arrive(ctx context.Context, b plan.Blob, how plan.Have) {
 func (w *work) mountOrUpload(ctx context.Context, b plan.Blob) (plan.Have, error) {
 	h := w.to.host
 	if !w.mountable() || h.lies(spot{w.to.repo, b.Digest}) {
-		return plan.Upload, w.upload(ctx, b, nil)
+		return w.bringOnce(ctx, b, nil)
 	}
 	for {
 		var l *landing
@@ -169,7 +173,7 @@ func (w *work) mountKnown(ctx context.Context, b plan.Blob) (plan.Have, error) {
 		s = session
 		w.doubt(ctx, from, b.Digest)
 	}
-	return plan.Upload, w.upload(ctx, b, s)
+	return w.bringOnce(ctx, b, s)
 }
 
 // believed returns the repositories that are said to hold b already. What another

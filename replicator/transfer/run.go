@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/replicator/plan"
 )
@@ -27,12 +29,16 @@ func (t *Transfer) RunUntil(ctx context.Context, closing <-chan struct{}, plans 
 	t.opts.Progress.Begin(plans)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &run{t: t, ctx: ctx, closing: closing}
+	soft, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	r := &run{t: t, ctx: ctx, soft: soft, closing: closing}
+	r.together(plans)
+	defer r.endSpares()
 	var wg sync.WaitGroup
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		t.graceful(ctx, cancel)
+		t.graceful(ctx, stop, cancel)
 	}()
 	for i := range plans {
 		wg.Go(func() { r.plan(&plans[i]) })
@@ -47,10 +53,11 @@ func (t *Transfer) RunUntil(ctx context.Context, closing <-chan struct{}, plans 
 	return err
 }
 
-// graceful ends ctx when the soft stop's grace is over.
-func (t *Transfer) graceful(ctx context.Context, cancel context.CancelCauseFunc) {
+// graceful calls stop at the soft stop, and ends ctx when its grace is over.
+func (t *Transfer) graceful(ctx context.Context, stop, cancel context.CancelCauseFunc) {
 	select {
 	case <-t.opts.Stop: // nil blocks
+		stop(ErrInterrupted)
 	case <-ctx.Done():
 		return
 	}
@@ -88,10 +95,13 @@ type run struct {
 	t   *Transfer
 	ctx context.Context // of this call alone
 
-	closing <-chan struct{} // no image is begun any more; may be nil
+	soft    context.Context      // ends with ctx, or at the soft stop
+	closing <-chan struct{}      // no image is begun any more; may be nil
+	also    map[v1.Hash][]string // the hosts to which a blob goes, where those are several
 
 	mu       sync.Mutex
 	leftOver bool
+	spares   []func() // what ends turns that may have come to no use
 }
 
 func (r *run) interrupted() bool {
@@ -112,7 +122,7 @@ func (r *run) plan(p *plan.Plan) {
 	var images sync.WaitGroup
 	defer images.Wait()
 	for i := range p.Images {
-		w := &work{t: r.t, plan: p, img: &p.Images[i], to: to}
+		w := &work{t: r.t, run: r, plan: p, img: &p.Images[i], to: to}
 		if err != nil {
 			r.end(w, onSide(Target, err))
 			continue
@@ -152,6 +162,7 @@ func (r *run) image(w *work) {
 		err = w.bring(r.ctx)
 		w.to.host.trips.note(w.to.repo, err)
 	}
+	w.endTurns()
 	w.to.host.leave(w)
 	r.end(w, err)
 }

@@ -65,6 +65,7 @@ type Options struct {
 	State      Memory   // may be nil
 	Journal    Journal  // may be nil
 	Progress   Progress // may be nil
+	Turns      Turns    // nil where no other process shares the work
 
 	// Spool, if it is not nil, is used instead of one of its own: by several
 	// Transfers, whose caller closes it after them.

@@ -27,6 +27,8 @@ type Options struct {
 	Every time.Duration
 	// Logger is told of the dispatcher's own troubles; nil is nobody.
 	Logger *slog.Logger
+	// Replica says that this process does work: it is one of the replicas.
+	Replica bool
 }
 
 const (
@@ -55,6 +57,7 @@ type Store struct {
 	pool    *pgxpool.Pool // of the dispatcher
 	every   time.Duration
 	log     *slog.Logger // for the dispatcher
+	turns   *turns
 }
 
 // Open opens the state in the database that dsn names (a postgres:// URL or
@@ -71,6 +74,9 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if s.pool, err = connectDispatcher(ctx, config); err != nil {
 		return nil, errors.Join(fmt.Errorf("state: %w", err), db.Close())
 	}
+	s.session = newSession(db)
+	s.turns = newTurns(s.session)
+	s.session.joins, s.session.news = o.Replica, s.turns.wake
 	if err := s.open(ctx, db); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("state on PostgreSQL: %w", explain(err)), db.Close())
@@ -82,7 +88,6 @@ func (s *Store) open(ctx context.Context, db *sql.DB) error {
 	if err := checkServer(ctx, db); err != nil {
 		return err
 	}
-	s.session = newSession(db)
 	if err := s.fill(ctx, db); err != nil {
 		return errors.Join(err, s.session.close())
 	}
@@ -122,6 +127,7 @@ func (s *Store) fill(ctx context.Context, db *sql.DB) error {
 
 // Close gives back the claims that are held and closes all connections.
 func (s *Store) Close() error {
+	s.turns.close()
 	err := errors.Join(s.Store.Close(), s.session.close())
 	s.pool.Close()
 	return err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/transship/transship/state/internal/sqlstore"
@@ -57,6 +58,10 @@ type session struct {
 
 	after time.Duration // frozenAfter, but for tests
 	swept time.Time     // when frozen processes were last looked for
+
+	joins bool              // this process is to be one of the replicas
+	me    atomic.Int64      // its number among them by this session, 0 if it has none
+	news  func(text string) // told of what comes by channel; may be nil
 }
 
 func newSession(db *sql.DB) *session {
@@ -74,7 +79,7 @@ func (s *session) Session(ctx context.Context) (fresh bool, err error) {
 		alive, cancel := patient(ctx)
 		defer cancel()
 		if s.use(func(c *sql.Conn) error { return c.PingContext(alive) }) == nil {
-			return false, nil
+			return false, s.join(ctx)
 		}
 		s.drop()
 		fresh = true
@@ -84,7 +89,7 @@ func (s *session) Session(ctx context.Context) (fresh bool, err error) {
 		return fresh, fmt.Errorf("open the session that holds claims: %w", err)
 	}
 	s.watch()
-	return true, nil
+	return true, s.join(ctx)
 }
 
 // Lock implements sqlstore.Claims.
@@ -164,6 +169,7 @@ func (s *session) ask(ctx context.Context, text string, answer *bool, id int64) 
 
 // drop lets go of a session that is broken, or may be.
 func (s *session) drop() {
+	s.me.Store(0)
 	s.unwatch()
 	// Whatever is left of it must not serve others with our locks.
 	_ = s.conn.Raw(func(any) error { return errBad })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -20,15 +21,15 @@ func (s *session) use(do func(*sql.Conn) error) error {
 	return do(s.conn)
 }
 
-// watch starts to listen on the connection, on which nothing is to come, so that its
-// end is seen at once and not when it is next used: others see it at once, too, and
+// watch starts to listen on the connection, so that its end is seen at once and not when it is next used: others see it at once, too, and
 // take what this process still runs.
 func (s *session) watch() {
 	ctx, cancel := context.WithCancel(context.Background())
 	conn, done := s.conn, make(chan struct{})
 	go func() {
 		defer close(done)
-		if broken(ctx, conn) {
+		if s.broken(ctx, conn) {
+			s.me.Store(0)
 			select {
 			case s.broke <- struct{}{}:
 			default: // one is enough
@@ -38,15 +39,19 @@ func (s *session) watch() {
 	s.unwatch = func() { cancel(); <-done }
 }
 
-// broken waits until c breaks, or ctx ends, which leaves it as it was.
-func broken(ctx context.Context, c *sql.Conn) bool {
+// broken passes on what comes until c breaks, or ctx ends, which leaves it as it was.
+func (s *session) broken(ctx context.Context, c *sql.Conn) bool {
 	for ctx.Err() == nil {
-		var news error
+		var n *pgconn.Notification
+		var end error
 		err := c.Raw(func(driver any) error {
-			_, news = driver.(*stdlib.Conn).Conn().WaitForNotification(ctx)
+			n, end = driver.(*stdlib.Conn).Conn().WaitForNotification(ctx)
 			return nil
 		})
-		if ctx.Err() == nil && (err != nil || news != nil) {
+		if n != nil && s.news != nil {
+			s.news(n.Payload)
+		}
+		if ctx.Err() == nil && (err != nil || end != nil) {
 			return true
 		}
 	}

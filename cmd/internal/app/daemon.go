@@ -38,7 +38,7 @@ type daemon struct {
 }
 
 // newDaemon makes a daemon over a policy. It starts nothing.
-func (p *program) newDaemon(set *policy.Set, store state.Store, spool *transfer.Spool, o serveOptions) (*daemon, error) {
+func (p *program) newDaemon(set *policy.Set, store store, spool *transfer.Spool, o serveOptions) (*daemon, error) {
 	d := &daemon{paths: p.opts.Config, store: store, keep: o.keepHistory, log: p.log, metrics: metrics.New(thisBuild().Version)}
 	regs := newPool(p.log)
 	regs.observe = func(host string, r all.Request) { d.metrics.Request(host, r.Op, r.Status) }
@@ -46,7 +46,7 @@ func (p *program) newDaemon(set *policy.Set, store state.Store, spool *transfer.
 		return p.newGeneration(set, store, spool, regs)
 	}}
 	d.schedule = schedule.New(schedule.Options{Memory: store, Ask: askOnTime, Logger: p.log})
-	d.workers = jobs.New(jobs.Options{Store: store, Current: d.gens.take, Workers: o.workers, Dispatch: dispatchOf(store), Grace: p.opts.Grace,
+	d.workers = jobs.New(jobs.Options{Store: store, Current: d.gens.take, Workers: o.workers, Dispatch: dispatchOf(store.Store), Grace: p.opts.Grace,
 		Done: func(_ string, r replicator.Report, took time.Duration, err error) { d.metrics.Job(r, took, err) }, Logger: p.log})
 	d.metrics.Read(d, store)
 	d.metrics.Gauge("spool_bytes", "Bytes of the spool that are taken.", func() float64 { return float64(spool.Used()) })
@@ -54,12 +54,13 @@ func (p *program) newDaemon(set *policy.Set, store state.Store, spool *transfer.
 	return d, d.use(set)
 }
 
-func (p *program) newGeneration(set *policy.Set, store state.Store, spool *transfer.Spool, open *pool) (*generation, error) {
+func (p *program) newGeneration(set *policy.Set, store store, spool *transfer.Spool, open *pool) (*generation, error) {
 	g := &generation{set: set, regs: open.of(set)}
 	var err error
 	g.engine, err = replicator.New(replicator.Options{
 		Policy: set, Registries: g.regs.get, State: store, Logger: p.log,
-		Transfer: transfer.Options{Spool: spool, Width: p.opts.Images, Grace: p.opts.Grace, Stop: p.stop.Soft, Link: open.link},
+		Transfer: transfer.Options{Spool: spool, Width: p.opts.Images, Grace: p.opts.Grace, Stop: p.stop.Soft, Link: open.link,
+			Turns: store.turns},
 	})
 	if err != nil {
 		return nil, errors.Join(err, g.regs.close())

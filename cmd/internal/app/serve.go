@@ -158,12 +158,20 @@ func (p *program) reloads(ctx context.Context, d *daemon, hup <-chan os.Signal) 
 	}
 }
 
+// A store is the daemon's state, and what it knows of others that share it.
+type store struct {
+	state.Store
+	turns transfer.Turns // nil where nobody can
+}
+
 // openStore opens the state at a path or a database's address.
-func openStore(ctx context.Context, where string, log *slog.Logger) (state.Store, error) {
+func openStore(ctx context.Context, where string, log *slog.Logger) (store, error) {
 	if isDatabase(where) {
-		return postgres.Open(ctx, where, postgres.Options{Logger: log})
+		s, err := postgres.Open(ctx, where, postgres.Options{Logger: log, Replica: true})
+		return store{s, s}, err
 	}
-	return sqlite.Open(ctx, where, sqlite.Options{})
+	s, err := sqlite.Open(ctx, where, sqlite.Options{})
+	return store{Store: s}, err
 }
 
 // dispatchOf is the dispatcher that comes with a state; nil where workers have their own.

@@ -24,6 +24,7 @@ func SQLite() Dialect {
 		"{{text}}", "TEXT",
 		"{{blob}}", "BLOB",
 		"{{keyed}}", "WITHOUT ROWID",
+		"{{passing}}", "",
 	)}
 }
 
@@ -34,6 +35,7 @@ func PostgreSQL() Dialect {
 		"{{text}}", `TEXT COLLATE "C"`,
 		"{{blob}}", "BYTEA",
 		"{{keyed}}", "",
+		"{{passing}}", "UNLOGGED",
 	)}
 }
 

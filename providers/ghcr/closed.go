@@ -40,7 +40,7 @@ func (r *Registry) closed(owner string, err error) bool {
 	switch providers.KindOf(err) {
 	case providers.NotFound:
 		return true
-	case providers.Denied, providers.Waiting:
+	case providers.Denied, providers.Waiting, providers.Throttled:
 		r.close(owner, err)
 		return true
 	}

@@ -15,6 +15,7 @@ const (
 	hintRead        = "make a classic token with read:packages, and give its user or workflow access to the package; ghcr.io says the same of one that is not there"
 	hintSSO         = "authorize the token for the organization's single sign-on (github.com/settings/tokens)"
 	hintEgress      = "the account's traffic out of GitHub is used up; it comes back by itself: ask for less at once with limits.bytes, or raise the account's spending limit"
+	hintAPIBusy     = "GitHub wants fewer requests at once: lower limits.requests of this registry if it goes on; until then each tag is asked for by itself"
 	hintAPISpent    = "the API's requests of this hour are used up; until then each tag is asked for by itself"
 )
 
@@ -61,6 +62,8 @@ func (r *Registry) explainAPI(f oci.Refusal) (providers.Kind, string, bool) {
 	switch {
 	case (f.Status == http.StatusForbidden || f.Status == http.StatusTooManyRequests) && strings.Contains(f.Message, "API rate limit exceeded"):
 		return providers.Waiting, hintAPISpent, true
+	case (f.Status == http.StatusForbidden || f.Status == http.StatusTooManyRequests) && strings.Contains(f.Message, "secondary rate limit"):
+		return providers.Throttled, hintAPIBusy, true
 	case f.Status == http.StatusUnauthorized || f.Status == http.StatusForbidden:
 		return providers.Denied, r.deniedHint(f), true
 	}

@@ -139,6 +139,26 @@ func TestClosed(t *testing.T) {
 	}
 }
 
+// TestTooManyAtOnce holds that what GitHub calls a secondary limit, which it tells by
+// the status of a token that may not, is waited out and told as what it is, and that
+// tags are listed by name meanwhile.
+func TestTooManyAtOnce(t *testing.T) {
+	s := serve(t)
+	s.Configure(func(q *ghcrtest.Quirks) { q.Secondary = true })
+	r, log := closedTo(t, s, pusher(s))
+	if tags, _ := tagsOf(t, r, "acme/app"); len(tags) != 1 || tags["v1"] != ":" {
+		t.Errorf("tags %v, want the name of one", tags)
+	}
+	if n := s.Calls()["versions"]; n != 4 {
+		t.Errorf("%d calls of the API, want 4: it is asked again first", n)
+	}
+	if said := log.String(); !strings.Contains(said, "secondary rate limit") || !strings.Contains(said, "limits.requests") || strings.Contains(said, "classic token") {
+		t.Errorf("said %s", said)
+	}
+	_, err := trial.Collect(r.Repositories(t.Context(), "acme/"))
+	trial.WantKind(t, err, providers.Throttled, "limits.requests")
+}
+
 // TestPagesStay holds that no page is fetched from another host, where the token
 // would go with it.
 func TestPagesStay(t *testing.T) {

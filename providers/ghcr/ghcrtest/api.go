@@ -77,6 +77,10 @@ func (s *Server) whose(w http.ResponseWriter, r *http.Request) (Token, bool) {
 		fail(w, http.StatusUnauthorized, "Bad credentials")
 		return t, false
 	}
+	if s.quirks.Secondary {
+		fail(w, http.StatusForbidden, "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.")
+		return t, false
+	}
 	s.spent[t.User]++
 	left := s.quirks.Hourly - s.spent[t.User]
 	if s.quirks.Hourly == 0 {

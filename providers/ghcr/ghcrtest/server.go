@@ -25,6 +25,9 @@ type Quirks struct {
 	PageMax int
 	// Hourly is how many requests to the API one user has in an hour; 0 is no bound.
 	Hourly int
+	// Secondary has the API ask for fewer requests at once, by a 403 as for a token that
+	// may not.
+	Secondary bool
 	// ChunkMost is the largest body in bytes with a Content-Range that is taken.
 	ChunkMost int64
 	// NextHost has the API's Link lead to another host, which GitHub never does.

@@ -6,7 +6,7 @@ import "github.com/transship/transship/providers"
 func caps() providers.Caps {
 	return providers.Caps{
 		// Lists have the digests of tags, and say nothing of manifests without one.
-		Catalog: providers.Yes, TagTimes: true, CountsPulls: true,
+		Catalog: providers.Yes, TagDigests: true, TagTimes: true, CountsPulls: true,
 		Mount: providers.Yes, Chunks: providers.Maybe,
 		// It was seen to answer (2026-10), and statements differ: it is tried.
 		Referrers: providers.Maybe, Fallback: providers.Yes,

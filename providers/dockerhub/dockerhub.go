@@ -12,6 +12,7 @@
 package dockerhub
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -29,7 +30,7 @@ import (
 type Options struct {
 	OCI oci.Options // what holds for every registry
 	// API is the host[:port] of the Hub API, to which the registry's password goes,
-	// too; "" is hub.docker.com.
+	// too; "" is hub.docker.com for Docker's own registry, and none for others.
 	API string
 	// Reserve is the share of the pulls that is left to others, from 0 to 1; nil is a
 	// tenth.
@@ -39,33 +40,40 @@ type Options struct {
 // A Registry is Docker Hub. It implements [providers.Registry].
 type Registry struct {
 	*oci.Registry
-	api   *oci.API
+	api   *oci.API // nil where none is known
 	log   *slog.Logger
 	pulls *pulls
 
 	mu   sync.Mutex
-	shut time.Time // until when the API is not asked
-	told bool      // people were told that it is closed
+	shut map[string]time.Time // until when the API is not asked, by namespace; "" is all
+	told bool                 // people were told that it is closed
 }
 
 var _ providers.Registry = (*Registry)(nil)
 
-const hubAPI = "hub.docker.com"
+// apiOf is the host of the API that goes with a registry's host: a mirror of Docker Hub
+// has none, and its password is not Docker's to see.
+func apiOf(host string) string {
+	if host == "docker.io" || strings.HasSuffix(host, ".docker.io") {
+		return "hub.docker.com"
+	}
+	return ""
+}
 
 // New returns the registry at o.OCI.Host. It connects to nobody yet.
 func New(o Options) (*Registry, error) {
-	r := &Registry{log: o.OCI.Logger, pulls: newPulls(o.Reserve)}
+	r := &Registry{log: o.OCI.Logger, pulls: newPulls(o.Reserve), shut: map[string]time.Time{}}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
-	}
-	if o.API == "" {
-		o.API = hubAPI
 	}
 	o.OCI.Explain, o.OCI.Answered = explain, r.pulls.answered
 	o.OCI.Caps = caps()
 	var err error
 	if r.Registry, err = oci.New(o.OCI); err != nil {
 		return nil, err
+	}
+	if o.API = cmp.Or(o.API, apiOf(o.OCI.Host)); o.API == "" {
+		return r, nil
 	}
 	r.api, err = r.API(oci.APIOptions{Host: o.API, PlainHTTP: o.OCI.PlainHTTP, SignIn: r.signIn, Explain: explainAPI})
 	if err != nil {
@@ -77,7 +85,9 @@ func New(o Options) (*Registry, error) {
 
 // Close closes what the registry and its API keep open.
 func (r *Registry) Close() error {
-	r.api.Close()
+	if r.api != nil {
+		r.api.Close()
+	}
 	return r.Registry.Close()
 }
 

@@ -28,6 +28,8 @@ const (
 	opRows         = "list tags"
 )
 
+const hintAPI = "set apiHost of this registry in the policy, or name the repositories in the rule"
+
 const hintNamespace = "begin each pattern of the rule with a namespace that is written out, such as acme/**, and give each namespace a rule of its own; or name the repositories"
 
 var (
@@ -42,6 +44,10 @@ func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 		namespace, _, _ := strings.Cut(prefix, "/")
 		if cause := context.Cause(ctx); cause != nil {
 			yield("", cause)
+			return
+		}
+		if r.api == nil {
+			yield("", r.fail(opRepositories, "", providers.Unsupported, errors.New("no Hub API is known of this host"), hintAPI))
 			return
 		}
 		if !validName.MatchString(namespace) {
@@ -140,13 +146,13 @@ func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Ro
 			yield(providers.Row{}, r.fail(opRows, repo, providers.Invalid, errors.New("no repository of Docker Hub has such a name"), caps().Names.Says))
 			return
 		}
-		if r.isShut() {
+		if r.isShut(namespace) {
 			r.names(ctx, repo, yield)
 			return
 		}
 		begun := false
 		for row, err := range r.tags(ctx, repo, namespace, name) {
-			if err != nil && !begun && r.closed(err) {
+			if err != nil && !begun && r.closed(namespace, err) {
 				r.names(ctx, repo, yield)
 				return
 			}

@@ -56,6 +56,9 @@ func testBulk(t *testing.T) {
 	if v := tags["v8"]; v.Digest != anImage("8").Digest || len(v.Children) != 0 || v.Tagged.IsZero() || time.Since(v.Tagged) > time.Hour {
 		t.Errorf("v8 is %+v", v)
 	}
+	if caps, err := r.Caps(t.Context()); err != nil || !caps.TagDigests || caps.BulkDigests {
+		t.Errorf("caps %+v (%v), want the digests of tags alone", caps, err)
+	}
 	calls, n := s.Calls(), s.Counts()
 	if calls["login"] != 1 || calls["tags"] != 2 || n.Of(registrytest.ManifestHead) != 1 || n.Of(registrytest.ManifestGet, registrytest.Tags) != 0 {
 		t.Errorf("calls of the API %v, of the registry %v", calls, n.Requests)
@@ -137,6 +140,47 @@ func TestClosed(t *testing.T) {
 	}
 	_, err := trial.Collect(r.Repositories(t.Context(), "acme/"))
 	trial.WantKind(t, err, providers.Denied, "access token")
+}
+
+// TestClosedNamespace holds that an API which does not tell of one namespace is asked
+// about others.
+func TestClosedNamespace(t *testing.T) {
+	s := serve(t)
+	trial.Load(t, s, "closed/app", anImage("c"), "v1")
+	s.Configure(func(q *dockerhubtest.Quirks) { q.Closed = map[string]bool{"closed": true} })
+	r := open(t, s, "", "")
+	for range 2 {
+		if tags := tagsOf(t, r, "closed/app"); len(tags) != 1 || tags["v1"].Digest.Hex != "" {
+			t.Errorf("tags of the closed one %v, want the name of one", tags)
+		}
+		if tags := tagsOf(t, r, "acme/app"); len(tags) != 1 || tags["v1"].Digest.Hex == "" {
+			t.Errorf("tags of another %v, want a digest", tags)
+		}
+	}
+	if n := s.Calls()["tags"]; n != 3 {
+		t.Errorf("%d calls of the API, want one for the closed one and two", n)
+	}
+}
+
+// TestMirror holds that a registry which is not Docker's own keeps its password to
+// itself, and does without the API unless the policy names one.
+func TestMirror(t *testing.T) {
+	for host, want := range map[string]string{"index.docker.io": "hub.docker.com", "registry-1.docker.io": "hub.docker.com",
+		"mirror.example.com": "", "docker.io.example.com": "", "notdocker.io": ""} {
+		if got := apiOf(host); got != want {
+			t.Errorf("the API of %s is %q, want %q", host, got, want)
+		}
+	}
+	s := serve(t)
+	r := asSync(t, s, func(o *Options) { o.API = "" })
+	if tags := tagsOf(t, r, "acme/app"); len(tags) != 1 || tags["v1"].Digest.Hex != "" {
+		t.Errorf("tags %v, want the name of one", tags)
+	}
+	_, err := trial.Collect(r.Repositories(t.Context(), "acme/"))
+	trial.WantKind(t, err, providers.Unsupported, "apiHost")
+	if calls := s.Calls(); calls["login"]+calls["tags"] != 0 {
+		t.Errorf("calls of an API: %v", calls)
+	}
 }
 
 // TestLoginEnds holds that a token of the API that is over is fetched anew.

@@ -106,6 +106,10 @@ func (s *Server) tags(w http.ResponseWriter, r *http.Request, repo string) {
 		fail(w, http.StatusNotFound, "object not found")
 		return
 	}
+	if namespace, _, _ := strings.Cut(repo, "/"); s.config().Closed[namespace] {
+		fail(w, http.StatusForbidden, "access denied")
+		return
+	}
 	all, _, _ := s.TagPage(repo, "", 1<<30)
 	bare := s.config().Digestless
 	s.page(w, r, len(all), func(i int) any { return s.tag(repo, all[i], bare[all[i].Tag]) })

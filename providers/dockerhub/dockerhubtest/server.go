@@ -34,6 +34,8 @@ type Quirks struct {
 	Digestless map[string]bool
 	// NextHost has the API's next lead to another host, which Docker's never does.
 	NextHost string
+	// Closed are the namespaces of which the API tells nothing.
+	Closed map[string]bool
 	// NoLogin has the API refuse every login.
 	NoLogin bool
 }

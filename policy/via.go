@@ -1,6 +1,9 @@
 package policy
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 // A Via is how an image comes to a target.
 type Via string
@@ -14,7 +17,9 @@ const (
 // Values are the values that a policy may give.
 func (Via) Values() []string { return []string{"copy", "import"} }
 
-var resourceID = regexp.MustCompile(`^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.ContainerRegistry/registries/[a-zA-Z0-9]+$`)
+// resourceID is what providers/acr takes, too: a subscription's id, the name of a
+// resource group, and that of a registry.
+var resourceID = regexp.MustCompile(`^/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/[-\p{L}\p{N}_.()]{1,90}/providers/Microsoft\.ContainerRegistry/registries/[a-zA-Z0-9]{5,50}$`)
 
 const resourceIDForm = "/subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.ContainerRegistry/registries/NAME"
 
@@ -75,5 +80,18 @@ func (r Registry) checkResourceID(path string, ps *Problems) {
 		ps.add(join(path, "resourceID"), "only a registry of provider acr has one; remove it")
 	case !resourceID.MatchString(r.ResourceID):
 		ps.add(join(path, "resourceID"), "%s is none; expected %s", quote(r.ResourceID), resourceIDForm)
+	case !r.namedBy(r.ResourceID):
+		ps.add(join(path, "resourceID"), "is that of another registry than host %s: what is imported would go there", quote(r.Host))
 	}
+}
+
+// namedBy reports whether a resource's id can be the registry's at host, whose name is
+// the registry's, and what Azure put behind that; a host of one's own does not tell.
+func (r Registry) namedBy(id string) bool {
+	parts := acrHost.FindStringSubmatch(bareHost(r.Host))
+	if parts == nil {
+		return true
+	}
+	name, _, _ := strings.Cut(parts[1], "-")
+	return strings.EqualFold(id[strings.LastIndexByte(id, '/')+1:], name)
 }

@@ -2,6 +2,7 @@ package acr
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,13 +28,12 @@ const (
 	hintImport = "give the identity a role at the registry that has Microsoft.ContainerRegistry/registries/importImage/action, such as Container Registry Data Importer and Data Reader, or remove via: import"
 )
 
-// ResourceIDPattern is how a registry is named to Azure's resource manager.
-const ResourceIDPattern = `^/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/[-\w.()]{1,90}/providers/Microsoft\.ContainerRegistry/registries/[a-zA-Z0-9]{5,50}$`
-
-var resourceID = regexp.MustCompile(ResourceIDPattern)
+// resourceID is how a registry is named to Azure's resource manager; policies are held
+// to the same.
+var resourceID = regexp.MustCompile(`^/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/[-\p{L}\p{N}_.()]{1,90}/providers/Microsoft\.ContainerRegistry/registries/[a-zA-Z0-9]{5,50}$`)
 
 // managers are Azure's resource managers, by cloud.
-var managers = map[string]string{"": "https://management.azure.com", "cn": "https://management.chinacloudapi.cn", "us": "https://management.usgovcloudapi.net"}
+var managers = map[string]string{"io": "https://management.azure.com", "cn": "https://management.chinacloudapi.cn", "us": "https://management.usgovcloudapi.net"}
 
 // importing is what the resource manager is asked for (ARM, importImage).
 type importing struct {
@@ -58,7 +58,7 @@ type importCredentials struct {
 // whole already. The source's password, if there is one, goes to Azure.
 func (r *Registry) Import(ctx context.Context, repo string, from providers.ImportSource) error {
 	if !resourceID.MatchString(r.opts.ResourceID) {
-		return r.fail(opImport, repo, providers.Unsupported, errors.New("the registry's resource id is not known"), "give the registry its resourceID, or remove via: import")
+		return r.fail(opImport, repo, providers.Unsupported, errors.New("the registry's resource id is not known, or none"), "give the registry its resourceID, or remove via: import")
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, importTime, fmt.Errorf("the import has not ended within %v", importTime))
 	defer cancel()
@@ -76,8 +76,14 @@ func (r *Registry) manager() string {
 	if r.opts.Endpoints.Manager != "" {
 		return strings.TrimSuffix(r.opts.Endpoints.Manager, "/")
 	}
-	return managers[r.host.Cloud]
+	return r.cloudManager()
 }
+
+// cloudManager is the public cloud's for a host that does not tell.
+func (r *Registry) cloudManager() string { return cmp.Or(managers[r.host.Cloud], managers["io"]) }
+
+// managerScope is what a token for the resource manager is asked with.
+func (r *Registry) managerScope() string { return r.cloudManager() + "/.default" }
 
 // A manager asks for one import.
 type manager struct {
@@ -87,7 +93,14 @@ type manager struct {
 }
 
 func (m manager) question() importing {
-	q := importing{Source: importFrom{Registry: m.from.Host, Image: m.from.Repo + "@" + m.from.Digest.String()}, Untagged: []string{m.repo}, Mode: "NoForce"}
+	host, repo := m.from.Host, m.from.Repo
+	if host == "docker.io" || strings.HasSuffix(host, ".docker.io") { // which Azure knows by this name, and its own images by all of theirs
+		host = "docker.io"
+		if !strings.Contains(repo, "/") {
+			repo = "library/" + repo
+		}
+	}
+	q := importing{Source: importFrom{Registry: host, Image: repo + "@" + m.from.Digest.String()}, Untagged: []string{m.repo}, Mode: "NoForce"}
 	switch {
 	case m.from.ResourceID != "":
 		q.Source.Registry, q.Source.ResourceID = "", m.from.ResourceID
@@ -205,7 +218,7 @@ func (m manager) send(ctx context.Context, method, at string, body []byte) (*htt
 	if err != nil {
 		return nil, m.r.unusable(err)
 	}
-	token, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{managers[m.r.host.Cloud] + "/.default"}})
+	token, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{m.r.managerScope()}})
 	if err != nil {
 		return nil, m.r.explainEntra(ctx, err)
 	}

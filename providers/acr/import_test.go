@@ -8,6 +8,7 @@ import (
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/acr/acrtest"
+	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
 	"github.com/transship/transship/providers/registrytest/trial"
@@ -49,6 +50,35 @@ func TestImport(t *testing.T) {
 		}
 		if len(s.Tags("dr/app")) > 0 || len(s.Manifests("dr/app")) != 50 {
 			t.Errorf("%d manifests and %v", len(s.Manifests("dr/app")), s.Tags("dr/app"))
+		}
+	}
+}
+
+// TestManagers: each cloud's registries are imported into by that cloud's resource
+// manager, which is shown a token of its own.
+func TestManagers(t *testing.T) {
+	unset(t)
+	for host, want := range map[string]string{"acmedr.azurecr.io": "https://management.azure.com", "acmedr.westeurope.geo.azurecr.io": "https://management.azure.com",
+		"registry.example.com": "https://management.azure.com", "acmedr.azurecr.cn": "https://management.chinacloudapi.cn", "acmedr.azurecr.us": "https://management.usgovcloudapi.net"} {
+		r := trial.Open(t, New, Options{OCI: oci.Options{Host: host}})
+		if r.manager() != want || r.managerScope() != want+"/.default" {
+			t.Errorf("%s is asked for at %q, with a token for %q", host, r.manager(), r.managerScope())
+		}
+	}
+}
+
+// TestImportOfDockerHub: Azure is told of Docker Hub, and of Docker's own images there,
+// by the names that it knows.
+func TestImportOfDockerHub(t *testing.T) {
+	d := content.Image("x", nil).Digest
+	for _, tt := range []struct{ host, repo, registry, image string }{
+		{"index.docker.io", "alpine", "docker.io", "library/alpine"},
+		{"docker.io", "acme/app", "docker.io", "acme/app"},
+		{"ghcr.io", "app", "ghcr.io", "app"},
+	} {
+		q := manager{repo: "to", from: providers.ImportSource{Host: tt.host, Repo: tt.repo, Digest: d}}.question()
+		if q.Source.Registry != tt.registry || q.Source.Image != tt.image+"@"+d.String() {
+			t.Errorf("%s/%s: asked for %+v", tt.host, tt.repo, q.Source)
 		}
 	}
 }

@@ -38,6 +38,7 @@ type Options struct {
 	Registries func(name string) (providers.Registry, error) // by the policy's name
 	State      Memory
 	Journal    transfer.Journal // told each image after the engine's own; may be nil
+	Tracer     Tracer           // may be nil
 
 	// Transfer has the spool, the widths, the soft stop and the progress. What it
 	// has in common with these Options is filled in from here.
@@ -76,6 +77,9 @@ func New(o Options) (*Engine, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Tracer == nil {
+		o.Tracer = untraced{}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -84,7 +88,7 @@ func New(o Options) (*Engine, error) {
 	if !o.ReadOnly {
 		t := o.Transfer
 		t.Registries, t.State, t.Journal, t.Now, t.Logger = o.Registries, o.State, e, o.Now, o.Logger
-		t.Import = e.importSource
+		t.Import, t.Tracer = e.importSource, o.Tracer
 		var err error
 		if e.transfer, err = transfer.New(t); err != nil {
 			return nil, err

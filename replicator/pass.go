@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -33,7 +34,7 @@ func (e *Engine) RunAll(ctx context.Context, trigger string, jobs []Job, done fu
 			continue
 		}
 		wg.Go(func() {
-			r, err := e.runIn(ctx, job, func() { <-slots }, nil)
+			r, err := e.runIn(passes.of(ctx, job), job, func() { <-slots }, nil)
 			if r.Err = err; err != nil && ctx.Err() != nil {
 				r.Interrupted, r.Err = true, nil // whatever it was, we stopped it
 			}
@@ -65,15 +66,13 @@ func (e *Engine) Unable(ctx context.Context, trigger string, jobs []Job, problem
 			continue
 		}
 		told[problem.Rule] = true
-		now := e.opts.Now()
-		p := state.Pass{Rule: problem.Rule, Trigger: trigger, Started: now, Outcome: state.Running}
-		id, err := e.opts.State.BeginPass(ctx, p)
+		p, err := e.open(ctx, problem.Rule, trigger)
 		if err != nil {
-			return fmt.Errorf("state: %w", err)
+			return err
 		}
-		p.ID, p.Ended, p.Outcome, p.Error = id, now, state.FailedWhole, problem.Reason
-		if err := e.opts.State.EndPass(ctx, p); err != nil {
-			return fmt.Errorf("state: %w", err)
+		p.Outcome, p.Error = state.FailedWhole, problem.Reason
+		if err := e.shut(ctx, p); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -94,28 +93,66 @@ func (e *Engine) slot(ctx context.Context, slots chan struct{}) bool {
 	}
 }
 
+// A pass is one that is under way.
+type pass struct {
+	state.Pass
+	ctx    context.Context // of what belongs to it
+	traced func(state.Pass)
+}
+
+// passes are those of one run, by rule.
+type passes map[string]*pass
+
+// of is the context in which a job runs: that of its first rule's pass.
+func (p passes) of(ctx context.Context, job Job) context.Context {
+	if rules := rulesOf(job); len(rules) > 0 {
+		return p[rules[0]].ctx
+	}
+	return ctx
+}
+
+// open begins a pass.
+func (e *Engine) open(ctx context.Context, rule, trigger string) (*pass, error) {
+	p := &pass{Pass: state.Pass{Rule: rule, Trigger: trigger, Started: e.opts.Now(), Outcome: state.Running}}
+	id, err := e.opts.State.BeginPass(ctx, p.Pass)
+	if err != nil {
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	p.ID = id
+	p.ctx, p.traced = e.opts.Tracer.Pass(ctx, rule, trigger)
+	return p, nil
+}
+
+// shut ends a pass as it is.
+func (e *Engine) shut(ctx context.Context, p *pass) error {
+	p.Ended = e.opts.Now()
+	p.traced(p.Pass)
+	if err := e.opts.State.EndPass(ctx, p.Pass); err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	return nil
+}
+
 // begin opens a pass for each rule of jobs.
-func (e *Engine) begin(ctx context.Context, trigger string, jobs []Job) (map[string]*state.Pass, error) {
-	passes := map[string]*state.Pass{}
+func (e *Engine) begin(ctx context.Context, trigger string, jobs []Job) (passes, error) {
+	begun := passes{}
 	for _, job := range jobs {
 		for _, l := range job.Links {
-			if passes[l.Rule.Name] != nil {
+			if begun[l.Rule.Name] != nil {
 				continue
 			}
-			p := &state.Pass{Rule: l.Rule.Name, Trigger: trigger, Started: e.opts.Now(), Outcome: state.Running}
-			id, err := e.opts.State.BeginPass(ctx, *p)
+			p, err := e.open(ctx, l.Rule.Name, trigger)
 			if err != nil {
-				return nil, fmt.Errorf("state: %w", err)
+				return nil, err
 			}
-			p.ID = id
-			passes[l.Rule.Name] = p
+			begun[l.Rule.Name] = p
 		}
 	}
-	return passes, nil
+	return begun, nil
 }
 
 // end closes the passes with what their jobs have come to.
-func (e *Engine) end(ctx context.Context, passes map[string]*state.Pass, jobs []Job, reports []Report) error {
+func (e *Engine) end(ctx context.Context, begun passes, jobs []Job, reports []Report) error {
 	tallies := map[string]*tally{}
 	for i, job := range jobs {
 		for _, name := range rulesOf(job) {
@@ -125,11 +162,11 @@ func (e *Engine) end(ctx context.Context, passes map[string]*state.Pass, jobs []
 			tallies[name].add(name, reports[i])
 		}
 	}
-	for _, name := range sortedRules(passes) {
-		p, t := passes[name], tallies[name]
-		p.Outcome, p.Error, p.Figures, p.Ended = t.verdict(), t.err, t.figures, e.opts.Now()
-		if err := e.opts.State.EndPass(ctx, *p); err != nil {
-			return fmt.Errorf("state: %w", err)
+	for _, name := range slices.Sorted(maps.Keys(begun)) {
+		p, t := begun[name], tallies[name]
+		p.Outcome, p.Error, p.Figures = t.verdict(), t.err, t.figures
+		if err := e.shut(ctx, p); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -177,15 +214,6 @@ func rulesOf(job Job) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-func sortedRules(passes map[string]*state.Pass) []string {
-	var names []string
-	for name := range passes {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // interrupted reports whether err says that we were stopped.

@@ -69,9 +69,11 @@ func (e *Engine) RunUntil(ctx context.Context, job Job, closing <-chan struct{})
 // images among those under way: surveys ask little at a time and wait much, so the
 // next job goes on while this one's images move. One without images is free when
 // state has been told: what waits for a slow state is bounded by who frees.
-func (e *Engine) runIn(ctx context.Context, job Job, free func(), closing <-chan struct{}) (Report, error) {
+func (e *Engine) runIn(ctx context.Context, job Job, free func(), closing <-chan struct{}) (r Report, err error) {
 	free = sync.OnceFunc(free)
 	defer free()
+	ctx, traced := e.opts.Tracer.Job(ctx, job)
+	defer func() { traced(r, err) }()
 	s, err := e.look(ctx, job)
 	if err != nil {
 		return Report{Key: job.Key}, err

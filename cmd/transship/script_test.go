@@ -44,6 +44,8 @@ func TestMain(m *testing.M) {
 //	fill FILE...                     replace $VARIABLES in files
 //	appears FILE TEXT                wait until a file holds a text
 //	grow FILE BYTES TEXT             append TEXT until the file is so large
+//	collector [hangs|STATUS]         start a collector of traces, or change what it answers
+//	spans [-wait TEXT] ATTRIBUTE...  print the trees of the spans that came
 func TestScripts(t *testing.T) { testscript.Run(t, params("testdata/script")) }
 
 // TestDisks runs testdata/disk, whose scripts mount small disks of their own.
@@ -65,6 +67,7 @@ func params(dir string) testscript.Params {
 			"tags": cmdTags, "whole": cmdWhole, "same": cmdSame,
 			"since": cmdSince, "count": cmdCount, "writes": cmdWrites, "await": cmdAwait, "release": cmdRelease,
 			"exits": cmdExits, "fill": cmdFill, "appears": cmdAppears, "grow": cmdGrow,
+			"collector": cmdCollector, "spans": cmdSpans,
 		},
 		UpdateScripts: *update,
 	}

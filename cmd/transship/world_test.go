@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/transship/transship/cmd/internal/trace/tracetest"
 	"github.com/transship/transship/providers/registrytest"
 )
 
@@ -21,6 +22,7 @@ type world struct {
 	dir     string
 	servers map[string]*registrytest.Server
 	arrived map[string]*arrivals
+	traces  *tracetest.Collector // nil without one
 }
 
 type worldKey struct{}

@@ -15,32 +15,36 @@ type way struct {
 	Rule string     `json:"rule"`
 	From plan.Place `json:"from"`
 	To   plan.Place `json:"to"`
+	Pass string     `json:"pass,omitempty"` // the tracer's note of the pass that asked; on the first only
 }
 
-// detailOf is what a row keeps of its job.
-func detailOf(job replicator.Job) string {
+// detailOf is what a row keeps of its job, and of the pass that asks for it.
+func detailOf(job replicator.Job, pass string) string {
 	ways := make([]way, 0, len(job.Links))
 	for _, l := range job.Links {
-		ways = append(ways, way{l.Rule.Name, l.From, l.To})
+		ways = append(ways, way{Rule: l.Rule.Name, From: l.From, To: l.To})
+	}
+	if len(ways) > 0 {
+		ways[0].Pass = pass
 	}
 	text, _ := json.Marshal(ways) // strings always marshal
 	return string(text)
 }
 
 // jobOf is the job of a row by the policy in force: ways of rules that are gone,
-// stand still or lead elsewhere now are left out.
-func jobOf(set *policy.Set, c *state.Claim) replicator.Job {
-	job := replicator.Job{Key: c.Key, Hints: c.Hints}
+// stand still or lead elsewhere now are left out. pass is the note of who asked.
+func jobOf(set *policy.Set, c *state.Claim) (job replicator.Job, pass string) {
+	job = replicator.Job{Key: c.Key, Hints: c.Hints}
 	var ways []way
-	if json.Unmarshal([]byte(c.Detail), &ways) != nil {
-		return job
+	if json.Unmarshal([]byte(c.Detail), &ways) != nil || len(ways) == 0 {
+		return job, ""
 	}
 	for _, w := range ways {
 		if l, ok := w.link(set); ok {
 			job.Links = append(job.Links, l)
 		}
 	}
-	return job
+	return job, ways[0].Pass
 }
 
 func (w way) link(set *policy.Set) (replicator.Link, bool) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/transship/transship/policy"
 	"github.com/transship/transship/replicator"
@@ -24,17 +23,22 @@ func (w *Workers) expand(ctx context.Context, g Generation, name string, c *stat
 	if wait := rule.Opens(now).Sub(now); wait > 0 && !byHand(c) {
 		return w.later(ctx, c, wait)
 	}
+	ctx, traced := w.o.Tracer.Pass(ctx, name, c.Cause)
+	p := state.Pass{Rule: name, Trigger: c.Cause, Started: now, Outcome: state.Running}
+	defer func() { traced(p) }()
 	jobs, problems, err := g.Engine.ExpandRule(ctx, rule)
 	if err != nil {
+		p.Outcome = state.Interrupted
 		return end{back: true}
 	}
 	for _, p := range problems {
 		w.o.Logger.Warn("a part of a rule cannot be run", "rule", p.Rule, "err", p.Reason, "hint", p.Hint)
 	}
 	if len(jobs) == 0 {
-		return w.unable(ctx, c, rule, problems, now)
+		return w.unable(ctx, c, &p, problems)
 	}
-	if err := w.begin(ctx, c, rule, jobs, now); err != nil {
+	if err := w.begin(ctx, c, rule, jobs, p); err != nil {
+		p.Outcome, p.Error = state.FailedWhole, err.Error()
 		w.o.Logger.Error("the jobs of a rule could not be asked for", "rule", name, "err", err)
 		return end{failure: err, retryIn: retryIn(c.Attempt)}
 	}
@@ -44,18 +48,18 @@ func (w *Workers) expand(ctx context.Context, g Generation, name string, c *stat
 
 // begin opens the pass and asks for its jobs: the small ones first, in the turns
 // that the rule's weight gives it.
-func (w *Workers) begin(ctx context.Context, c *state.Claim, rule policy.Rule, jobs []replicator.Job, now time.Time) error {
+func (w *Workers) begin(ctx context.Context, c *state.Claim, rule policy.Rule, jobs []replicator.Job, p state.Pass) error {
 	if err := w.sort(ctx, jobs, rule.Name); err != nil {
 		return err
 	}
-	keys := make([]string, len(jobs))
+	keys, note := make([]string, len(jobs)), w.o.Tracer.Note(ctx)
 	asks := make([]state.Ask, len(jobs))
 	for i, job := range jobs {
 		keys[i] = job.Key
-		asks[i] = state.Ask{Key: job.Key, Priority: jobPriority(c), Cause: c.Cause, Detail: detailOf(job),
+		asks[i] = state.Ask{Key: job.Key, Priority: jobPriority(c), Cause: c.Cause, Detail: detailOf(job, note),
 			Turn: int64(i) * state.TurnStep / int64(max(1, rule.Weight))}
 	}
-	if _, err := w.o.Store.BeginJobs(ctx, state.Pass{Rule: rule.Name, Trigger: c.Cause, Started: now}, keys); err != nil {
+	if _, err := w.o.Store.BeginJobs(ctx, p, keys); err != nil {
 		return err
 	}
 	return w.o.Store.Ask(ctx, asks...)
@@ -97,9 +101,8 @@ func (w *Workers) sort(ctx context.Context, jobs []replicator.Job, rule string) 
 
 // unable records that a rule ran and came to nothing. A list that failed is tried
 // again; other problems are for a person.
-func (w *Workers) unable(ctx context.Context, c *state.Claim, rule policy.Rule, problems []replicator.Problem, now time.Time) end {
-	p := state.Pass{Rule: rule.Name, Trigger: c.Cause, Started: now, Outcome: state.Running}
-	id, err := w.o.Store.BeginPass(ctx, p)
+func (w *Workers) unable(ctx context.Context, c *state.Claim, p *state.Pass, problems []replicator.Problem) end {
+	id, err := w.o.Store.BeginPass(ctx, *p)
 	if err != nil {
 		return end{failure: err, retryIn: patience}
 	}
@@ -110,9 +113,9 @@ func (w *Workers) unable(ctx context.Context, c *state.Claim, rule policy.Rule, 
 		reasons = append(reasons, errors.New(problem.Reason))
 		again = again || problem.Listing
 	}
-	failure := cmp.Or(errors.Join(reasons...), fmt.Errorf("rule %s has no job", rule.Name))
+	failure := cmp.Or(errors.Join(reasons...), fmt.Errorf("rule %s has no job", p.Rule))
 	p.Error = failure.Error()
-	if err := w.o.Store.EndPass(ctx, p); err != nil {
+	if err := w.o.Store.EndPass(ctx, *p); err != nil {
 		return end{failure: err, retryIn: patience}
 	}
 	if !again {

@@ -99,6 +99,8 @@ type Options struct {
 	// Grace is how long what runs may go on after the soft stop; 30 s. It is then
 	// cancelled, and given back without a lost attempt.
 	Grace time.Duration
+	// Tracer is told of passes; may be nil.
+	Tracer Tracer
 	// Done is told of each run of a job; may be nil.
 	Done   func(key string, r replicator.Report, took time.Duration, err error)
 	Now    func() time.Time // time.Now
@@ -126,6 +128,9 @@ func New(o Options) *Workers {
 	}
 	if o.after == nil {
 		o.after = time.AfterFunc
+	}
+	if o.Tracer == nil {
+		o.Tracer = untraced{}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

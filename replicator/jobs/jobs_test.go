@@ -309,7 +309,7 @@ func TestPolicyChanges(t *testing.T) {
 			if _, err := r.store.BeginJobs(t.Context(), state.Pass{Rule: "apps", Started: time.Now()}, []string{jobs[0].Key}); err != nil {
 				t.Fatal(err)
 			}
-			r.ask(state.Ask{Key: jobs[0].Key, Detail: detailOf(jobs[0])})
+			r.ask(state.Ask{Key: jobs[0].Key, Detail: detailOf(jobs[0], "")})
 			if name != "excluded" {
 				r.ask(state.Ask{Key: ExpandKey("nobody")})
 			}

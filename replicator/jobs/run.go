@@ -109,7 +109,8 @@ func byHand(c *state.Claim) bool { return c.Priority >= PriorityByHand }
 
 // job runs the job that c's detail tells.
 func (w *Workers) job(ctx context.Context, g Generation, c *state.Claim) end {
-	job := jobOf(g.Set, c)
+	job, pass := jobOf(g.Set, c)
+	ctx = w.o.Tracer.Resume(ctx, pass)
 	now := w.o.Now()
 	closes := time.Time{}
 	if !byHand(c) {

@@ -59,7 +59,9 @@ func (w *work) bringBlob(ctx context.Context, b plan.Blob) error {
 	if w.t.stopping() {
 		return ErrInterrupted
 	}
+	ctx, traced := w.t.opts.Tracer.Blob(ctx, w.plan.Target, b)
 	how, err := w.mountOrUpload(ctx, b)
+	traced(how, err)
 	if err != nil {
 		return err
 	}

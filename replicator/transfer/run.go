@@ -157,18 +157,19 @@ func (r *run) slot(to *target) error {
 
 func (r *run) image(w *work) {
 	r.t.opts.Progress.Start(w.plan.Target, w.img)
+	ctx, traced := r.t.opts.Tracer.Image(r.ctx, w.plan.Target, w.img)
 	err := w.to.host.trips.check(w.to.repo)
 	if err == nil {
-		err = w.bring(r.ctx)
+		err = w.bring(ctx)
 		w.to.host.trips.note(w.to.repo, err)
 	}
 	w.endTurns()
 	w.to.host.leave(w)
-	r.end(w, err)
+	traced(r.end(w, err))
 }
 
 // end records and journals what w did.
-func (r *run) end(w *work, err error) {
+func (r *run) end(w *work, err error) Result {
 	if err != nil && r.ctx.Err() != nil && !errors.Is(err, ErrInterrupted) {
 		err = fmt.Errorf("%w (%w)", ErrInterrupted, context.Cause(r.ctx))
 	}
@@ -180,8 +181,10 @@ func (r *run) end(w *work, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 15*time.Second)
 	defer cancel()
 	w.record(ctx)
-	r.t.opts.Journal.Image(ctx, w.result(err))
+	result := w.result(err)
+	r.t.opts.Journal.Image(ctx, result)
 	r.t.opts.Progress.End(w.plan.Target, w.img, err)
+	return result
 }
 
 // A target is the repository that one plan is about, by the client that the

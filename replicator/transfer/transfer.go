@@ -65,6 +65,7 @@ type Options struct {
 	State      Memory   // may be nil
 	Journal    Journal  // may be nil
 	Progress   Progress // may be nil
+	Tracer     Tracer   // may be nil
 	Turns      Turns    // nil where no other process shares the work
 
 	// Spool, if it is not nil, is used instead of one of its own: by several
@@ -127,6 +128,9 @@ func New(opts Options) (*Transfer, error) {
 	}
 	if opts.Journal == nil {
 		opts.Journal = silent{}
+	}
+	if opts.Tracer == nil {
+		opts.Tracer = Untraced{}
 	}
 	if opts.State == nil {
 		opts.State = forgetful{}

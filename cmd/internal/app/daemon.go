@@ -46,7 +46,7 @@ func (p *program) newDaemon(set *policy.Set, store store, spool *transfer.Spool,
 		return p.newGeneration(set, store, spool, regs)
 	}}
 	d.schedule = schedule.New(schedule.Options{Memory: store, Ask: askOnTime, Logger: p.log})
-	d.workers = jobs.New(jobs.Options{Store: store, Current: d.gens.take, Workers: o.workers, Dispatch: dispatchOf(store.Store), Grace: p.opts.Grace,
+	d.workers = jobs.New(jobs.Options{Store: store, Current: d.gens.take, Workers: o.workers, Dispatch: dispatchOf(store.Store), Grace: p.opts.Grace, Tracer: p.tracer,
 		Done: func(_ string, r replicator.Report, took time.Duration, err error) { d.metrics.Job(r, took, err) }, Logger: p.log})
 	d.metrics.Read(d, store)
 	d.metrics.Gauge("spool_bytes", "Bytes of the spool that are taken.", func() float64 { return float64(spool.Used()) })
@@ -58,7 +58,7 @@ func (p *program) newGeneration(set *policy.Set, store store, spool *transfer.Sp
 	g := &generation{set: set, regs: open.of(set)}
 	var err error
 	g.engine, err = replicator.New(replicator.Options{
-		Policy: set, Registries: g.regs.get, State: store, Logger: p.log,
+		Policy: set, Registries: g.regs.get, State: store, Tracer: p.tracer, Logger: p.log,
 		Transfer: transfer.Options{Spool: spool, Width: p.opts.Images, Grace: p.opts.Grace, Stop: p.stop.Soft, Link: open.link,
 			Turns: store.turns},
 	})

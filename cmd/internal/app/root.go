@@ -19,6 +19,7 @@ type program struct {
 	stderr io.Writer
 	log    *slog.Logger
 	stop   *stopper
+	tracer tracer // nil without traces
 }
 
 // Main runs the command line and returns its exit code. It listens to SIGINT

@@ -109,6 +109,7 @@ func (p *program) serve(ctx context.Context, o serveOptions) (err error) {
 		return aspect{err, errSpool}
 	}
 	defer func() { err = errors.Join(err, spool.Close()) }()
+	defer p.traces()()
 	d, err := p.newDaemon(set, store, spool, o)
 	if err != nil {
 		return err

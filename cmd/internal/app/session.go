@@ -81,7 +81,7 @@ func (p *program) open(ctx context.Context, set *policy.Set, o sessionOptions) (
 	regs := newRegistries(set, p.log)
 	s.closers = append(s.closers, regs.close)
 	s.Engine, err = replicator.New(replicator.Options{
-		Policy: set, Registries: regs.get, State: store, Journal: o.journal, Jobs: p.opts.Jobs, Logger: p.log, ReadOnly: o.readOnly,
+		Policy: set, Registries: regs.get, State: store, Journal: o.journal, Tracer: p.tracer, Jobs: p.opts.Jobs, Logger: p.log, ReadOnly: o.readOnly,
 		Transfer: transfer.Options{
 			SpoolDir: spoolDir, SpoolBytes: int64(p.opts.SpoolSize), Width: p.opts.Images,
 			Grace: p.opts.Grace, Stop: p.stop.Soft, Progress: o.progress, Link: regs.pool.link,

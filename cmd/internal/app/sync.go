@@ -42,6 +42,7 @@ Either way the same command goes on where it stopped, inside a blob too.`,
 // replicate runs every rule of set that o leaves and reports.
 func (p *program) replicate(ctx context.Context, set *policy.Set, o sessionOptions) error {
 	started := time.Now()
+	defer p.traces()()
 	show := p.show()
 	o.progress, o.journal = show.meter, show
 	s, err := p.open(ctx, set, o)

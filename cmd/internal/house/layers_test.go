@@ -121,7 +121,7 @@ func forbidden(f file, to string) string {
 // tests.
 var testServers = []string{
 	"providers/registrytest", "providers/ecr/ecrtest", "providers/ecrpublic/ecrpublictest", "providers/gar/gartest", "providers/acr/acrtest",
-	"state/statetest", "state/postgres/pgtest",
+	"state/statetest", "state/postgres/pgtest", "cmd/internal/trace/tracetest",
 }
 
 var emulator = regexp.MustCompile(`^providers/([^/]+)/([^/]+)(?:/|$)`)
@@ -169,8 +169,11 @@ func TestOneFolderPerModule(t *testing.T) {
 		"github.com/aws/smithy-go":               {"providers/ecr"}, // the SDK's own errors
 		"github.com/Azure/azure-sdk-for-go":      {"providers/acr"},
 		"cloud.google.com/go":                    {"providers/gar"},
-		"google.golang.org":                      {"providers/gar"}, // options and errors of its client
-		"github.com/googleapis/gax-go":           {"providers/gar"}, // the same
+		"google.golang.org/api":                  {"providers/gar"}, // options and errors of its client
+		"google.golang.org/protobuf":             {"providers/gar", "cmd/internal/trace/tracetest"},
+		"go.opentelemetry.io":                    {"cmd/internal/trace"},
+		"github.com/go-logr/logr":                {"cmd/internal/trace"}, // what OpenTelemetry's SDK logs by
+		"github.com/googleapis/gax-go":           {"providers/gar"},      // the same
 	}
 	standard := func(imp string) bool { return !strings.Contains(strings.Split(imp, "/")[0], ".") }
 	for _, f := range files(t) {

@@ -219,4 +219,11 @@ func TestPermissions(t *testing.T) {
 			}
 		}
 	}
+	const imports = "Container Registry Data Importer and Data Reader"
+	if got := r.Permissions(true); strings.Contains(got, imports) {
+		t.Errorf("who does not import is to be given %s", got)
+	}
+	if got := importer(t, s, a).Permissions(true); !strings.Contains(got, imports) {
+		t.Errorf("who imports is to be given %s", got)
+	}
 }

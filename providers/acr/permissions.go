@@ -16,6 +16,10 @@ func (r *Registry) Permissions(push bool) string {
 	grant := func(role string) string {
 		return fmt.Sprintf("az role assignment create --assignee %s --role %q \\\n  --scope $(az acr show --name %s --query id --output tsv)\n", who, role, r.name())
 	}
+	imports := ""
+	if push && r.opts.ResourceID != "" {
+		imports = "\n# for via: import, besides:\n" + grant("Container Registry Data Importer and Data Reader")
+	}
 	return grant(role) + "\n# where the registry has \"RBAC Registry + ABAC Repository Permissions\", these instead:\n" +
-		grant(abac) + grant("Container Registry Repository Catalog Lister")
+		grant(abac) + grant("Container Registry Repository Catalog Lister") + imports
 }

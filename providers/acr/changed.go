@@ -2,6 +2,7 @@ package acr
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"iter"
 	"time"
@@ -83,8 +84,8 @@ func (r *Registry) newest(ctx context.Context, repo string, what providers.Chang
 
 func (r *Registry) changedTags(repo string, raw []byte) (rows []changedRow, err error) {
 	var page struct{ Tags []tagRow }
-	if err := r.read(opChanged, repo, raw, &page); err != nil {
-		return nil, err
+	if json.Unmarshal(raw, &page) != nil {
+		return nil, r.noList(opChanged, repo)
 	}
 	for _, t := range page.Tags {
 		row, ok := r.rowOfTag(repo, t)
@@ -95,8 +96,8 @@ func (r *Registry) changedTags(repo string, raw []byte) (rows []changedRow, err 
 
 func (r *Registry) changedManifests(repo string, raw []byte) (rows []changedRow, err error) {
 	var page struct{ Manifests []manifestRow }
-	if err := r.read(opChanged, repo, raw, &page); err != nil {
-		return nil, err
+	if json.Unmarshal(raw, &page) != nil {
+		return nil, r.noList(opChanged, repo)
 	}
 	for _, m := range page.Manifests {
 		row, ok := r.rowOf(repo, m)

@@ -2,11 +2,9 @@ package acr
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"iter"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -25,9 +23,6 @@ const (
 	opRows         = "list tags"
 )
 
-// validName is what a repository in a list may be called.
-var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]*(/[a-zA-Z0-9][a-zA-Z0-9._-]*)*$`)
-
 // Repositories lists the registry's, a thousand a call; it knows no prefix.
 func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
@@ -37,7 +32,7 @@ func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 				return
 			}
 			for _, name := range page {
-				if strings.HasPrefix(name, prefix) && !yield(name, nil) {
+				if strings.HasPrefix(name, prefix) && r.Listed(name) && !yield(name, nil) {
 					return
 				}
 			}
@@ -48,40 +43,19 @@ func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 func (r *Registry) catalog(ctx context.Context) iter.Seq2[[]string, error] {
 	q := oci.Query{Op: opRepositories, Count: providers.OpCatalog, Path: "/acr/v1/_catalog",
 		Values: url.Values{"n": {strconv.Itoa(pageSize)}}, Scopes: []string{"registry:catalog:*"}}
+	type page struct{ Repositories []string }
 	return func(yield func([]string, error) bool) {
-		for raw, err := range r.Pages(ctx, q) {
-			var page struct{ Repositories []string }
-			if err == nil {
-				err = r.read(opRepositories, "", raw, &page)
-			}
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if !yield(r.valid(page.Repositories), nil) {
+		for p, err := range oci.Decoded[page](r.Pages(ctx, q), r.noList(opRepositories, "")) {
+			if !yield(p.Repositories, err) {
 				return
 			}
 		}
 	}
 }
 
-func (r *Registry) valid(names []string) []string {
-	good := names[:0]
-	for _, name := range names {
-		if !validName.MatchString(name) {
-			r.log.Warn("a name in a list cannot be a name; it is left out", "host", r.Host(), "name", clean(name))
-			continue
-		}
-		good = append(good, name)
-	}
-	return good
-}
-
-func (r *Registry) read(op, repo string, raw json.RawMessage, into any) error {
-	if json.Unmarshal(raw, into) != nil {
-		return r.fail(op, repo, providers.Invalid, errors.New("the registry's answer is no list"), "check that host is a registry of ACR")
-	}
-	return nil
+// noList is the error of an answer that is none of ACR's.
+func (r *Registry) noList(op, repo string) error {
+	return r.fail(op, repo, providers.Invalid, errors.New("the registry's answer is no list"), "check that host is a registry of ACR")
 }
 
 // A manifestRow is a manifest in a list of the metadata API.
@@ -127,13 +101,11 @@ func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Ro
 }
 
 func (r *Registry) manifests(ctx context.Context, repo string) iter.Seq2[[]manifestRow, error] {
+	type page struct{ Manifests []manifestRow }
 	return func(yield func([]manifestRow, error) bool) {
-		for raw, err := range r.Pages(ctx, r.metadata(repo, "_manifests", providers.OpTags)) {
-			var page struct{ Manifests []manifestRow }
-			if err == nil {
-				err = r.read(opRows, repo, raw, &page)
-			}
-			if !yield(page.Manifests, err) || err != nil {
+		pages := r.Pages(ctx, r.metadata(repo, "_manifests", providers.OpTags))
+		for p, err := range oci.Decoded[page](pages, r.noList(opRows, repo)) {
+			if !yield(p.Manifests, err) {
 				return
 			}
 		}
@@ -196,17 +168,14 @@ func (r *Registry) tags(ctx context.Context, repo, digest string) iter.Seq2[prov
 	if digest != "" {
 		q.Values.Set("digest", digest)
 	}
+	type page struct{ Tags []tagRow }
 	return func(yield func(providers.Row, error) bool) {
-		for raw, err := range r.Pages(ctx, q) {
-			var page struct{ Tags []tagRow }
-			if err == nil {
-				err = r.read(opRows, repo, raw, &page)
-			}
+		for p, err := range oci.Decoded[page](r.Pages(ctx, q), r.noList(opRows, repo)) {
 			if err != nil {
 				yield(providers.Row{}, err)
 				return
 			}
-			for _, t := range page.Tags {
+			for _, t := range p.Tags {
 				if row, ok := r.rowOfTag(repo, t); ok && !yield(row, nil) {
 					return
 				}

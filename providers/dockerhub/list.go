@@ -2,7 +2,6 @@ package dockerhub
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"iter"
 	"net/url"
@@ -32,10 +31,7 @@ const hintAPI = "set apiHost of this registry in the policy, or name the reposit
 
 const hintNamespace = "begin each pattern of the rule with a namespace that is written out, such as acme/**, and give each namespace a rule of its own; or name the repositories"
 
-var (
-	validName = regexp.MustCompile(`^[a-z0-9]+(?:[._-]+[a-z0-9]+)*$`)
-	validTag  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-)
+var validName = regexp.MustCompile(`^[a-z0-9]+(?:[._-]+[a-z0-9]+)*$`)
 
 // Repositories lists those of the namespace that prefix begins with, a hundred a
 // call. Nobody can list all of Docker Hub: without one it is Unsupported.
@@ -55,11 +51,7 @@ func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 			return
 		}
 		q := oci.Question{Op: opRepositories, Count: providers.OpCatalog, Path: "/v2/namespaces/" + namespace + "/repositories"}
-		for raw, err := range r.pages(ctx, q) {
-			var one struct{ Name string }
-			if err == nil {
-				err = r.read(q.Op, "", raw, &one)
-			}
+		for one, err := range pages[struct{ Name string }](ctx, r, q) {
 			switch {
 			case providers.KindOf(err) == providers.NotFound:
 				return // a namespace that nobody has is like one that is empty
@@ -68,7 +60,7 @@ func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 				return
 			}
 			name := namespace + "/" + one.Name
-			if strings.HasPrefix(name, prefix) && r.valid(one.Name, validName) && !yield(name, nil) {
+			if strings.HasPrefix(name, prefix) && r.Listed(name) && !yield(name, nil) {
 				return
 			}
 		}
@@ -77,48 +69,35 @@ func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 
 // pages asks q and goes on by the address of the next page that the API writes into
 // each; it yields the results one by one.
-func (r *Registry) pages(ctx context.Context, q oci.Question) iter.Seq2[json.RawMessage, error] {
-	return func(yield func(json.RawMessage, error) bool) {
+func pages[T any](ctx context.Context, r *Registry, q oci.Question) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
 		q.Values = url.Values{"page_size": {strconv.Itoa(pageSize)}}
 		for range maxPages {
 			var page struct {
 				Next    string
-				Results []json.RawMessage
+				Results []T
 			}
-			_, err := r.api.Ask(ctx, q, &page)
+			if _, err := r.api.Ask(ctx, q, &page); err != nil {
+				yield(none, err)
+				return
+			}
 			for _, one := range page.Results {
 				if !yield(one, nil) {
 					return
 				}
 			}
-			if err == nil && page.Next == "" {
+			if page.Next == "" {
 				return
 			}
-			if err == nil {
-				q, err = r.api.Next(q, page.Next)
-			}
-			if err != nil {
-				yield(nil, err)
+			var err error
+			if q, err = r.api.Next(q, page.Next); err != nil {
+				yield(none, err)
 				return
 			}
 		}
-		yield(nil, r.fail(q.Op, q.Repo, providers.Invalid, errors.New("the list has no end"), ""))
+		yield(none, r.fail(q.Op, q.Repo, providers.Invalid, errors.New("the list has no end"), ""))
 	}
-}
-
-func (r *Registry) valid(name string, form *regexp.Regexp) bool {
-	ok := form.MatchString(name)
-	if !ok {
-		r.log.Warn("a name in a list cannot be a name; it is left out", "host", r.Host(), "name", strconv.QuoteToASCII(name))
-	}
-	return ok
-}
-
-func (r *Registry) read(op, repo string, raw json.RawMessage, into any) error {
-	if json.Unmarshal(raw, into) != nil {
-		return r.fail(op, repo, providers.Invalid, errors.New("the API's answer is no list"), "check apiHost of this registry in the policy")
-	}
-	return nil
 }
 
 // A tagRow is a tag as the API lists it.
@@ -182,16 +161,12 @@ func (r *Registry) tags(ctx context.Context, repo, namespace, name string) iter.
 		Path: "/v2/namespaces/" + namespace + "/repositories/" + name + "/tags"}
 	return func(yield func(providers.Row, error) bool) {
 		seen := map[string]bool{} // a push moves tags to the page that comes next
-		for raw, err := range r.pages(ctx, q) {
-			var t tagRow
-			if err == nil {
-				err = r.read(q.Op, repo, raw, &t)
-			}
+		for t, err := range pages[tagRow](ctx, r, q) {
 			if err != nil {
 				yield(providers.Row{}, err)
 				return
 			}
-			if seen[t.Name] || !r.valid(t.Name, validTag) {
+			if seen[t.Name] || !r.ListedTag(repo, t.Name) {
 				continue
 			}
 			seen[t.Name] = true

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"iter"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -27,11 +26,6 @@ const (
 
 const hintOwner = "begin each pattern of the rule with an owner that is written out, such as acme/**, and give each owner a rule of its own; or name the repositories"
 
-var (
-	validName = regexp.MustCompile(`^[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*$`)
-	validTag  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-)
-
 // Repositories lists the packages of the owner that prefix begins with, a hundred a
 // call. Nobody can list all owners' packages: without one it is Unsupported.
 func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[string, error] {
@@ -49,18 +43,15 @@ func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 			return
 		}
 		q := url.Values{"package_type": {"container"}, "per_page": {strconv.Itoa(pageSize)}}
-		for raw, err := range r.pages(ctx, opRepositories, "", owner, "/packages", q) {
-			var page []struct{ Name string }
-			if err == nil {
-				err = r.read(opRepositories, "", raw, &page)
-			}
+		pages := r.pages(ctx, opRepositories, "", owner, "/packages", q)
+		for page, err := range oci.Decoded[[]struct{ Name string }](pages, r.noList(opRepositories, "")) {
 			if err != nil {
 				yield("", r.cannotList(err))
 				return
 			}
 			for _, p := range page {
 				name := owner + "/" + strings.ToLower(p.Name)
-				if strings.HasPrefix(name, prefix) && r.valid(name, validName) && !yield(name, nil) {
+				if strings.HasPrefix(name, prefix) && r.Listed(name) && !yield(name, nil) {
 					return
 				}
 			}
@@ -84,19 +75,9 @@ func (r *Registry) cannotList(err error) error {
 	return &is
 }
 
-func (r *Registry) valid(name string, form *regexp.Regexp) bool {
-	ok := form.MatchString(name)
-	if !ok {
-		r.log.Warn("a name in a list cannot be a name; it is left out", "host", r.Host(), "name", strconv.QuoteToASCII(name))
-	}
-	return ok
-}
-
-func (r *Registry) read(op, repo string, raw json.RawMessage, into any) error {
-	if json.Unmarshal(raw, into) != nil {
-		return r.fail(op, repo, providers.Invalid, errors.New("the API's answer is no list"), "check apiHost of this registry in the policy")
-	}
-	return nil
+// noList is the error of an answer that is none of GitHub's.
+func (r *Registry) noList(op, repo string) error {
+	return r.fail(op, repo, providers.Invalid, errors.New("the API's answer is no list"), "check apiHost of this registry in the policy")
 }
 
 // A version is a manifest as the API lists it.
@@ -154,17 +135,7 @@ func (r *Registry) names(ctx context.Context, repo string, api error, yield func
 
 func (r *Registry) versions(ctx context.Context, repo, owner, name string) iter.Seq2[[]version, error] {
 	path := "/packages/container/" + url.PathEscape(name) + "/versions"
-	return func(yield func([]version, error) bool) {
-		for raw, err := range r.pages(ctx, opRows, repo, owner, path, url.Values{"per_page": {strconv.Itoa(pageSize)}}) {
-			var page []version
-			if err == nil {
-				err = r.read(opRows, repo, raw, &page)
-			}
-			if !yield(page, err) || err != nil {
-				return
-			}
-		}
-	}
+	return oci.Decoded[[]version](r.pages(ctx, opRows, repo, owner, path, url.Values{"per_page": {strconv.Itoa(pageSize)}}), r.noList(opRows, repo))
 }
 
 func (r *Registry) row(repo string, v version) (providers.Row, bool) {
@@ -175,7 +146,7 @@ func (r *Registry) row(repo string, v version) (providers.Row, bool) {
 	}
 	row := providers.Row{Digest: digest, Pushed: v.Created}
 	for _, tag := range v.Metadata.Container.Tags {
-		if r.valid(tag, validTag) {
+		if r.ListedTag(repo, tag) {
 			row.Tags = append(row.Tags, tag)
 		}
 	}

@@ -2,7 +2,6 @@ package gitlab
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -43,20 +42,20 @@ func (r *Registry) own(ctx context.Context, repo string, yield func(providers.Ro
 		Values: url.Values{"n": {"1000"}, "referrers": {"true"}}, Scopes: []string{"repository:" + repo + ":pull"}}
 	told := map[string]bool{}
 	first := true
-	for raw, err := range r.Pages(ctx, q) {
+	noList := r.fail(opRows, repo, providers.Invalid, errors.New("the registry's answer is no list of tags"), "")
+	for page, err := range oci.Decoded[[]tag](r.Pages(ctx, q), noList) {
 		if first && providers.KindOf(err) == providers.NotFound {
 			return err
 		}
 		first = false
-		var page []tag
-		if err == nil && json.Unmarshal(raw, &page) != nil {
-			err = r.fail(opRows, repo, providers.Invalid, errors.New("the registry's answer is no list of tags"), "")
-		}
 		if err != nil {
 			yield(providers.Row{}, err)
 			return nil
 		}
 		for _, t := range page {
+			if !r.ListedTag(repo, t.Name) {
+				continue
+			}
 			for _, row := range t.rows(told) {
 				if !yield(row, nil) {
 					return nil
@@ -174,22 +173,17 @@ func placesOf(base string) []string {
 func (r *Registry) listAt(ctx context.Context, at, prefix string, yield func(string, error) bool) (absent, more bool) {
 	q := oci.Question{Op: opRepositories, Count: providers.OpCatalog, Path: "/api/v4/" + at + "/registry/repositories",
 		Values: url.Values{"per_page": {"100"}}}
-	for raw, err := range r.api.Pages(ctx, q) {
+	noList := r.fail(opRepositories, "", providers.Invalid, errors.New("GitLab's answer is no list of repositories"), "check that apiHost is a GitLab")
+	for page, err := range oci.Decoded[[]struct{ Path string }](r.api.Pages(ctx, q), noList) {
 		if providers.KindOf(err) == providers.NotFound {
 			return true, true
-		}
-		var page []struct {
-			Path string `json:"path"`
-		}
-		if err == nil && json.Unmarshal(raw, &page) != nil {
-			err = r.fail(opRepositories, "", providers.Invalid, errors.New("GitLab's answer is no list of repositories"), "check that apiHost is a GitLab")
 		}
 		if err != nil {
 			yield("", err)
 			return false, false
 		}
 		for _, repo := range page {
-			if strings.HasPrefix(repo.Path, prefix) && !yield(repo.Path, nil) {
+			if strings.HasPrefix(repo.Path, prefix) && r.Listed(repo.Path) && !yield(repo.Path, nil) {
 				return false, false
 			}
 		}

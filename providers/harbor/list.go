@@ -63,11 +63,7 @@ func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 				return
 			}
 			for _, one := range page {
-				if caps().Names.Check(one.Name) != nil {
-					r.log.Warn("a name in a list cannot be a name; it is left out", "host", r.Host(), "name", strconv.QuoteToASCII(one.Name[:min(len(one.Name), 100)]))
-					continue
-				}
-				if strings.HasPrefix(one.Name, prefix) && !yield(one.Name, nil) {
+				if strings.HasPrefix(one.Name, prefix) && r.Listed(one.Name) && !yield(one.Name, nil) {
 					return
 				}
 			}

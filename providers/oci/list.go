@@ -101,12 +101,7 @@ func (r *Registry) names(ctx context.Context, c *call, path, field string, valid
 				return
 			}
 			for _, name := range page {
-				if !valid(name) {
-					r.log.Warn("a name in a list cannot be a name; it is left out",
-						"host", r.Host(), "repo", c.repo, "name", sanitize(name))
-					continue
-				}
-				if !yield(name, nil) {
+				if r.listed(c.repo, name, valid) && !yield(name, nil) {
 					return
 				}
 			}

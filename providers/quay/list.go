@@ -2,12 +2,10 @@ package quay
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"iter"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -27,9 +25,6 @@ const (
 )
 
 var errEndless = errors.New("the list has no end")
-
-// tagName is what a tag in a list may be called.
-var tagName = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 
 // Repositories lists those of the namespace that prefix names by the API, where
 // that knows us or nobody signs in, and else what the catalog shows the account.
@@ -67,7 +62,7 @@ func (r *Registry) namespace(ctx context.Context, namespace, prefix string, yiel
 		}
 		for _, one := range page.Repositories {
 			name := one.Namespace + "/" + one.Name
-			if one.Kind != "" && one.Kind != "image" || !strings.HasPrefix(name, prefix) || !r.valid(name) {
+			if one.Kind != "" && one.Kind != "image" || !strings.HasPrefix(name, prefix) || !r.Listed(name) {
 				continue
 			}
 			if !yield(name, nil) {
@@ -91,29 +86,19 @@ type namespacePage struct {
 	Next         string `json:"next_page"`
 }
 
-func (r *Registry) valid(name string) bool {
-	ok := caps().Names.Check(name) == nil
-	if !ok {
-		r.log.Warn("a name in a list cannot be a name; it is left out", "host", r.Host(), "name", strconv.QuoteToASCII(name[:min(len(name), 100)]))
-	}
-	return ok
-}
-
 // catalog lists what the account is shown. Its token is for nothing in particular:
 // the token service has no scope for it.
 func (r *Registry) catalog(ctx context.Context, prefix string, yield func(string, error) bool) {
 	q := oci.Query{Op: opRepositories, Count: providers.OpCatalog, Path: "/v2/_catalog", Values: url.Values{"n": {strconv.Itoa(pageSize)}}}
-	for raw, err := range r.Pages(ctx, q) {
-		var page struct{ Repositories []string }
-		if err == nil && json.Unmarshal(raw, &page) != nil {
-			err = r.fail(opRepositories, "", providers.Invalid, errors.New("the host's answer is no list of repositories"), "check that host is a Quay")
-		}
+	type page struct{ Repositories []string }
+	noList := r.fail(opRepositories, "", providers.Invalid, errors.New("the host's answer is no list of repositories"), "check that host is a Quay")
+	for page, err := range oci.Decoded[page](r.Pages(ctx, q), noList) {
 		if err != nil {
 			yield("", err)
 			return
 		}
 		for _, name := range page.Repositories {
-			if strings.HasPrefix(name, prefix) && r.valid(name) && !yield(name, nil) {
+			if strings.HasPrefix(name, prefix) && r.Listed(name) && !yield(name, nil) {
 				return
 			}
 		}
@@ -162,12 +147,11 @@ func (r *Registry) tags(ctx context.Context, repo string, yield func(providers.R
 		r.tells()
 		fresh := false
 		for _, t := range page.Tags {
-			row, ok := t.row()
-			if !ok || seen[t.Name] { // pages shift when somebody pushes meanwhile
+			if seen[t.Name] { // pages shift when somebody pushes meanwhile
 				continue
 			}
 			seen[t.Name], fresh = true, true
-			if !yield(row, nil) {
+			if r.ListedTag(repo, t.Name) && !yield(t.row(), nil) {
 				return true, nil
 			}
 		}
@@ -195,16 +179,13 @@ type tag struct {
 }
 
 // row reads a tag. A digest that is none is left out: the tag is asked for then.
-func (t tag) row() (providers.Row, bool) {
-	if !tagName.MatchString(t.Name) {
-		return providers.Row{}, false
-	}
+func (t tag) row() providers.Row {
 	row := providers.Row{Tags: []string{t.Name}, Size: max(0, t.Size)}
 	row.Digest, _ = v1.NewHash(t.Digest) // zero is not known
 	if t.Start > 0 {
 		row.Tagged = time.Unix(t.Start, 0).UTC()
 	}
-	return row, true
+	return row
 }
 
 // refuses reports whether the API tells nothing of a repository, or of any: without

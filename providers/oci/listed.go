@@ -1,0 +1,36 @@
+package oci
+
+import (
+	"encoding/json"
+	"iter"
+)
+
+// Listed reports whether a name in a list can be a repository's. One that cannot be is
+// logged, and is to be left out.
+func (r *Registry) Listed(repo string) bool { return r.listed("", repo, validRepo) }
+
+// ListedTag is Listed for a tag of repo.
+func (r *Registry) ListedTag(repo, tag string) bool { return r.listed(repo, tag, tagName.MatchString) }
+
+func (r *Registry) listed(repo, name string, valid func(string) bool) bool {
+	ok := valid(name)
+	if !ok {
+		r.log.Warn("a name in a list cannot be a name; it is left out", "host", r.Host(), "repo", repo, "name", sanitize(name))
+	}
+	return ok
+}
+
+// Decoded reads each of pages as a T, and ends with the error bad at one that is none.
+func Decoded[T any](pages iter.Seq2[json.RawMessage, error], bad error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for raw, err := range pages {
+			var page T
+			if err == nil && json.Unmarshal(raw, &page) != nil {
+				err = bad
+			}
+			if !yield(page, err) || err != nil {
+				return
+			}
+		}
+	}
+}

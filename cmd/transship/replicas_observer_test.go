@@ -226,6 +226,7 @@ type replica struct {
 	f     *fleet
 	n     int
 	dir   string
+	env   []string // beside what each has
 	lives int
 	cmd   *exec.Cmd // nil if none runs
 }
@@ -259,7 +260,7 @@ func (r *replica) start() {
 		Path: self,
 		Args: []string{"transship", "serve", "-c", filepath.Join(r.dir, "policy.yaml"), "--state", r.f.state,
 			"--spool-dir", filepath.Join(r.dir, "spool"), "--listen", "127.0.0.1:0", "--workers", "3", "--grace", "20s"},
-		Env:         []string{"HOME=" + r.dir, "PATH=" + os.Getenv("PATH")},
+		Env:         append([]string{"HOME=" + r.dir, "PATH=" + os.Getenv("PATH")}, r.env...),
 		Stdout:      said,
 		Stderr:      said,
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},

@@ -139,7 +139,10 @@ func (f *fleet) put(repo, tag string, layers ...content.Blob) {
 
 // move keeps moving tags until ctx ends. Some images lie on a layer that came new
 // to all repositories at once.
-func (f *fleet) move(ctx context.Context, seed uint64) {
+func (f *fleet) move(ctx context.Context, seed uint64) { f.moveEvery(ctx, seed, 70*time.Millisecond) }
+
+// moveEvery moves one every so often, more or less.
+func (f *fleet) moveEvery(ctx context.Context, seed uint64, every time.Duration) {
 	r := rand.New(rand.NewPCG(seed, 2))
 	for n := 0; ctx.Err() == nil; n++ {
 		repo := repos[r.IntN(len(repos))]
@@ -148,7 +151,7 @@ func (f *fleet) move(ctx context.Context, seed uint64) {
 			layers = append([]content.Blob{content.Layer(fmt.Sprint(seed, " base ", n/30), 500_000)}, layers...)
 		}
 		f.put(repo, fmt.Sprint("v", r.IntN(4)), layers...)
-		pause(ctx, time.Duration(20+r.IntN(100))*time.Millisecond)
+		pause(ctx, every/4+time.Duration(r.Int64N(int64(every*3/2))))
 	}
 }
 

@@ -37,6 +37,9 @@ func (s *Server) answers(h answer) http.Handler {
 		if f, ok := errors.AsType[refused](err); ok {
 			status, hint = f.status, f.hint
 		}
+		if errors.Is(err, state.ErrFull) {
+			hint = "free some disk where the daemon's state is; it goes on by itself then"
+		}
 		if errors.Is(err, ErrNoRule) {
 			status, hint = http.StatusNotFound, "GET /api/v1/rules lists them"
 		}

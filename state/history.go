@@ -33,9 +33,15 @@ type History interface {
 	Standings(ctx context.Context, rule string) ([]Standing, error)
 	// Items returns what a person may have to look at, sorted by rule, target, tag.
 	Items(ctx context.Context, rule string, limit int) ([]Item, error)
-	// Prune drops passes that ended before the given time, in batches.
+	// Prune drops passes that ended before the given time, but for the last
+	// [KeptPasses] of each rule, and the rows of keys that were last asked for before
+	// it and are not wanted any more, in batches. It counts the passes.
 	Prune(ctx context.Context, before time.Time) (int64, error)
 }
+
+// KeptPasses is how many passes of a rule are kept whatever their age: a clock that
+// jumps ahead makes all of them old.
+const KeptPasses = 20
 
 // Figures is what a pass or job cost and did. Bytes are of blob bodies.
 type Figures struct {

@@ -20,7 +20,8 @@ type Work interface {
 	// or the death of the process.
 	Take(ctx context.Context) (*Claim, error)
 	// Done ends a claim. A nil failure sets done to what was wanted when it was
-	// taken; otherwise the key is due again after retryIn with its attempt counted.
+	// taken; otherwise the key is due again after retryIn, at most MaxRetry, with its
+	// attempt counted.
 	// If more was wanted meanwhile it is due at once.
 	Done(ctx context.Context, c *Claim, failure error, retryIn time.Duration) error
 	// Release gives a claim back as it was, without a lost attempt.
@@ -32,6 +33,11 @@ type Work interface {
 	// Broke is signalled when the claims of this process may have been lost while it
 	// asked nothing: call Holding. May be nil.
 	Broke() <-chan struct{}
+	// Settle brings times back that lie further ahead of the store's clock than was
+	// asked for: that clock was ahead of the time when they were noted, and what waits
+	// for them would wait as long. It is to be called every minute or so, and returns
+	// how many keys it brought back.
+	Settle(ctx context.Context) (int, error)
 	// Queue lists the rows that are wanted or running, by priority, then key.
 	Queue(ctx context.Context) ([]Row, error)
 	// Cancel makes a key not wanted; a run of it that is under way goes on. It
@@ -45,6 +51,9 @@ type Work interface {
 	// many.
 	Asked() <-chan struct{}
 }
+
+// MaxRetry is the longest time after which a failed key is due again; more is cut.
+const MaxRetry = time.Hour
 
 // MaxHints is how many hinted tags an asked job keeps.
 const MaxHints = 100

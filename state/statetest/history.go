@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/transship/transship/state"
 )
@@ -35,20 +36,60 @@ func testPasses(t *testing.T, s state.Store) {
 
 func testPrune(t *testing.T, s state.Store) {
 	ctx := t.Context()
-	const old = 1203
-	for i := range old + 2 {
-		p := state.Pass{Rule: fmt.Sprint("r", i), Started: at(i)}
+	const old, kept = 1203, state.KeptPasses
+	pass := func(rule string, i int, ended bool) {
+		p := state.Pass{Rule: rule, Started: at(i)}
 		p.ID = must(s.BeginPass(ctx, p))(t)
-		if i == old+1 {
-			continue // runs on
+		if p.Ended, p.Outcome = at(i), state.Succeeded; ended {
+			check(t, s.EndPass(ctx, p))
 		}
-		p.Ended, p.Outcome = at(i), state.Succeeded
-		check(t, s.EndPass(ctx, p))
 	}
-	equal(t, "dropped", must(s.Prune(ctx, at(old)))(t), int64(old))
-	equal(t, "left", len(must(s.Passes(ctx, "", 0))(t)), 2)
-	equal(t, "once", must(s.Prune(ctx, at(old)))(t), int64(0))
-	equal(t, "but for the running one", must(s.Prune(ctx, at(old+99)))(t), int64(1))
+	for i := range old {
+		pass("often", i, true)
+		if i < kept {
+			pass("seldom", i, true)
+		}
+	}
+	pass("often", old, false)
+	equal(t, "dropped, but for the last", must(s.Prune(ctx, at(old+99)))(t), int64(old-kept+1))
+	equal(t, "left, with the one that runs", len(must(s.Passes(ctx, "often", 0))(t)), kept)
+	equal(t, "as few as are kept", len(must(s.Passes(ctx, "seldom", 0))(t)), kept)
+	equal(t, "once", must(s.Prune(ctx, at(old+99)))(t), int64(0))
+	for i := range 5 {
+		pass("often", old+i, true)
+	}
+	equal(t, "by their age", must(s.Prune(ctx, at(old-kept+3)))(t), int64(2))
+}
+
+// testPruneWork holds that a key which nobody wants any more is forgotten in time,
+// and no other.
+func testPruneWork(t *testing.T, s state.Store) {
+	ctx := t.Context()
+	for _, key := range []string{"done", "cancelled", "wanted", "runs", "failed"} {
+		check(t, s.Ask(ctx, state.Ask{Key: key, Detail: "what " + key}))
+	}
+	must(s.Cancel(ctx, "cancelled"))(t)
+	check(t, s.Ask(ctx, state.Ask{Key: "wanted", NotBefore: time.Hour}))
+	check(t, s.Ask(ctx, state.Ask{Key: "failed", Priority: 3}, state.Ask{Key: "done", Priority: 2}, state.Ask{Key: "runs", Priority: 1}))
+	check(t, s.Done(ctx, must(s.Take(ctx))(t), errRun, time.Minute))
+	check(t, s.Done(ctx, must(s.Take(ctx))(t), nil, 0))
+	runs := must(s.Take(ctx))(t)
+	must(s.Prune(ctx, time.Now().Add(-time.Hour)))(t)
+	again := func(key string) string {
+		check(t, s.Ask(ctx, state.Ask{Key: key, Priority: 9}))
+		c := must(s.Take(ctx))(t)
+		check(t, s.Release(ctx, c))
+		must(s.Cancel(ctx, key))(t)
+		return c.Detail
+	}
+	equal(t, "asked for since", again("done"), "what done")
+	must(s.Prune(ctx, time.Now().Add(time.Hour)))(t)
+	equal(t, "done before", again("done"), "")
+	equal(t, "cancelled before", again("cancelled"), "")
+	check(t, s.Done(ctx, runs, nil, 0))
+	equal(t, "ran", again("runs"), "what runs")
+	equal(t, "wanted", again("wanted"), "what wanted")
+	equal(t, "to be tried again", again("failed"), "what failed")
 }
 
 func testStandings(t *testing.T, s state.Store) {

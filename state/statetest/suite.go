@@ -58,6 +58,7 @@ func Run(t *testing.T, b Backend) {
 		{"JobPasses", testJobPasses},
 		{"Passes", testPasses},
 		{"Prune", testPrune},
+		{"PruneWork", testPruneWork},
 		{"Standings", testStandings},
 		{"ItemsSince", testItemsSince},
 		{"BadNames", testBadNames},

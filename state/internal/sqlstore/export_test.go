@@ -1,6 +1,10 @@
 package sqlstore
 
-import "database/sql"
+import (
+	"context"
+	"database/sql"
+	"time"
+)
 
 // Queries are the texts whose plans must not depend on the size of a table, with
 // lists of three.
@@ -30,6 +34,8 @@ func Queries() map[string]string {
 		"saveRow":       saveRow,
 		"rulePasses":    rulePasses,
 		"prunePasses":   prunePasses,
+		"pruneWork":     pruneWork,
+		"aheadRows":     aheadRows,
 		"endPass":       endPass,
 		"interrupt":     interruptPasses,
 		"itemsSince":    itemsSince,
@@ -52,3 +58,8 @@ func (s *Store) Through(read, write *sql.DB) { s.e.Read, s.e.Write = read, write
 
 // Pools are those that it asks by.
 func (s *Store) Pools() (read, write *sql.DB) { return s.e.Read, s.e.Write }
+
+// Clock has the store go by another clock.
+func (s *Store) Clock(now func() time.Time) {
+	s.e.Now = func(context.Context, *sql.Tx) (time.Time, error) { return now(), nil }
+}

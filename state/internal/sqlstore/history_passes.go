@@ -26,7 +26,13 @@ const (
 	interruptPasses = `UPDATE pass SET ended = $1, outcome = $2 WHERE ended = 0 AND jobs = 0`
 
 	prunePasses = `DELETE FROM pass WHERE id IN
-		(SELECT id FROM pass WHERE ended > 0 AND ended < $1 ORDER BY ended, id LIMIT $2)`
+		(SELECT id FROM pass p WHERE ended > 0 AND ended < $1
+			AND id < (SELECT n.id FROM pass n WHERE n.rule = p.rule ORDER BY n.id DESC LIMIT 1 OFFSET $3)
+		ORDER BY ended, id LIMIT $2)`
+
+	// What is asked for meanwhile stays: the conditions hold of the row as it is then.
+	pruneWork = `DELETE FROM work WHERE running = 0 AND wanted <= done AND asked < $1
+		AND id IN (SELECT id FROM work WHERE running = 0 AND wanted <= done AND asked < $1 ORDER BY asked LIMIT $2)`
 
 	pruneRefusals = `DELETE FROM refusal WHERE until < $1`
 )
@@ -94,27 +100,34 @@ func most(limit int) int64 {
 // Prune implements state.History. It drops refused mounts that lapsed by then too,
 // and does not count them.
 func (s *Store) Prune(ctx context.Context, before time.Time) (int64, error) {
-	var total int64
-	for {
-		var n int64
-		err := s.update(ctx, "prune history", func(tx *sql.Tx) error {
-			result, err := tx.ExecContext(ctx, prunePasses, micros(before), batch)
+	total, err := s.prune(ctx, "prune history", prunePasses, micros(before), batch, state.KeptPasses-1)
+	if err != nil {
+		return total, err
+	}
+	if _, err := s.prune(ctx, "prune the queue", pruneWork, micros(before), batch); err != nil {
+		return total, err
+	}
+	return total, s.update(ctx, "prune refused mounts", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, pruneRefusals, micros(before))
+		return err
+	})
+}
+
+// prune runs text until it drops less than a batch, and returns how many rows it
+// dropped.
+func (s *Store) prune(ctx context.Context, op, text string, args ...any) (total int64, err error) {
+	for n := int64(batch); err == nil && n == batch; {
+		err = s.update(ctx, op, func(tx *sql.Tx) error {
+			result, err := tx.ExecContext(ctx, text, args...)
 			if err != nil {
 				return err
 			}
 			n, err = result.RowsAffected()
 			return err
 		})
-		total += n
-		if err != nil {
-			return total, err
-		}
-		if n < batch {
-			break
+		if err == nil {
+			total += n
 		}
 	}
-	return total, s.update(ctx, "prune refused mounts", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, pruneRefusals, micros(before))
-		return err
-	})
+	return total, err
 }

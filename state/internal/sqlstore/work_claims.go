@@ -153,7 +153,7 @@ func (s *Store) Done(ctx context.Context, c *state.Claim, failure error, retryIn
 		if failure == nil {
 			r.succeed()
 		} else {
-			r.fail(prose(failure.Error()), micros(now.Add(max(0, retryIn))))
+			r.fail(prose(failure.Error()), micros(now.Add(min(max(0, retryIn), state.MaxRetry))))
 		}
 	})
 }

@@ -91,7 +91,7 @@ func (d *daemon) run(ctx context.Context, stop <-chan struct{}) error {
 	soft, cancel := context.WithCancel(ctx)
 	var side sync.WaitGroup
 	side.Go(func() { _ = d.schedule.Run(soft) })
-	side.Go(func() { d.prune(soft) })
+	side.Go(func() { newTidier(d.store, d.keep, d.log).run(soft) })
 	side.Go(func() {
 		select {
 		case <-stop:
@@ -103,27 +103,6 @@ func (d *daemon) run(ctx context.Context, stop <-chan struct{}) error {
 	cancel()
 	side.Wait()
 	return err
-}
-
-// pruneEvery is how often history is pruned.
-const pruneEvery = time.Hour
-
-// prune drops history that is older than it is kept.
-func (d *daemon) prune(ctx context.Context) {
-	tick := time.NewTicker(pruneEvery)
-	defer tick.Stop()
-	for {
-		if n, err := d.store.Prune(ctx, time.Now().Add(-d.keep)); err != nil && ctx.Err() == nil {
-			d.log.Warn("old history could not be pruned", "err", err)
-		} else if n > 0 {
-			d.log.Info("old history pruned", "passes", n)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // Reload implements web.Daemon: the policy is read anew and, if it is sound, put in

@@ -277,7 +277,7 @@ func TestCloudsFirstSync(t *testing.T) {
 // only: one for each thousand rows and one for each repository. By default 2,000 tags
 // in 20 repositories, with TRANSSHIP_LONG=1 100,000 in 1,000.
 func TestCloudsUnchanged(t *testing.T) {
-	repos, tags := scale(20, 1000), 100
+	repos, tags := scale(Fewer(20, 5), 1000), 100
 	c := newClouds(t, cloudOptions{})
 	var most int64
 	for i := range repos {

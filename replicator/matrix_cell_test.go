@@ -32,7 +32,7 @@ import (
 // remembers nothing. TRANSSHIP_LONG=1 leaves out no cell.
 func TestMatrix(t *testing.T) {
 	for i, a := range abilities {
-		if raced && i%6 != 1 {
+		if replicator.Raced && i%6 != 1 {
 			continue // ten times as slow, and no other code
 		}
 		t.Run(a.name, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/replicator"
 )
 
 // The bars of this file are counted at the servers: counts are the same on every
@@ -131,7 +132,7 @@ func faulty() []registrytest.Rule {
 // Thirty repositories over eight layers go to three targets: nothing leaves the
 // source twice, and nothing enters a target twice where it mounts.
 func TestThirtyRepositories(t *testing.T) {
-	for _, mounts := range []bool{true, false} {
+	for _, mounts := range replicator.Some(2, []bool{true, false}) {
 		t.Run(fmt.Sprintf("mounts=%v", mounts), func(t *testing.T) {
 			w := newWorld(t, "one", "two", "three")
 			for _, name := range w.targets {
@@ -157,7 +158,7 @@ func TestThirtyRepositories(t *testing.T) {
 // and for nothing at the targets but their lists.
 func TestNoChangeRequests(t *testing.T) {
 	w := newWorld(t, "one", "two")
-	shape := w.corpus(content.Many(10, 40))
+	shape := w.corpus(content.Many(replicator.Fewer(10, 4), 40))
 	p := w.start()
 	p.fine()
 	w.equal()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/replicator"
 	"github.com/transship/transship/state/statetest/needs"
 )
 
@@ -35,7 +36,7 @@ const (
 //	go test ./replicator -run TestKilledBinary -seed 4 -v
 //	TRANSSHIP_LONG=1 go test ./replicator -run TestKilledBinary     # 20
 func TestKilledBinary(t *testing.T) {
-	if raced {
+	if replicator.Raced {
 		t.Skip("the program is built without the race detector: the run without it kills it")
 	}
 	program := filepath.Join(t.TempDir(), "transship")

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/transship/transship/providers/registrytest"
+	"github.com/transship/transship/replicator"
 )
 
 var (
@@ -28,7 +29,7 @@ var (
 // place, reason and what to do; and once the lie is over everything becomes equal.
 func TestLies(t *testing.T) {
 	const s, d = "src", "one"
-	for _, tt := range []lie{
+	for _, tt := range replicator.Some(4, []lie{
 		// A page for people instead of an answer, with status 200.
 		{"page/ping", s, lies(0, page, registrytest.Ping), heals, "", 60},
 		{"page/catalog", s, lies(0, page, registrytest.Catalog), stops, "web page", 10},
@@ -113,7 +114,7 @@ func TestLies(t *testing.T) {
 		{"referrers of others", s, func(l *liar) { l.set("src", func(q *registrytest.Quirks) { q.MoreReferrers = everybody(l) }) }, heals, "", 120},
 		{"referrers that are not there", s, is(func(q *registrytest.Quirks) { q.MoreReferrers = crowd(5) }), heals, "", 120},
 		{"referrers of others at the target", d, func(l *liar) { l.set("one", func(q *registrytest.Quirks) { q.MoreReferrers = everybody(l) }) }, heals, "", 120},
-	} {
+	}) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.run(t)

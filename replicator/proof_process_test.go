@@ -165,7 +165,7 @@ func (w *world) notAgain(before registrytest.Counts, blobs map[string]bool) {
 // A process that copies one large layer to two targets stays within 64 MiB. The
 // layer has 256 MB, or 2 GB with TRANSSHIP_LONG=1.
 func TestMemory(t *testing.T) {
-	if raced {
+	if replicator.Raced {
 		t.Skip("the race detector takes memory of its own: the run without it measures")
 	}
 	size, most := int64(256_000_000), 64<<10 // KiB

@@ -178,13 +178,39 @@ func (r *run) end(w *work, err error) Result {
 		r.leftOver = true
 		r.mu.Unlock()
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 15*time.Second)
+	ctx, cancel := lasting(r.ctx)
 	defer cancel()
 	w.record(ctx)
 	result := w.result(err)
 	r.t.opts.Journal.Image(ctx, result)
 	r.t.opts.Progress.End(w.plan.Target, w.img, err)
 	return result
+}
+
+const (
+	tellFor  = 5 * time.Minute  // that state and journal may take for one image
+	tellLast = 15 * time.Second // the same once the run has been stopped
+)
+
+// lasting is for what is told of an image when it has come to its end, in a run that
+// may have been stopped. While the run goes on, a state that is slow slows it down:
+// what state is not told is asked for again by the next pass, and a tag that the
+// source has moved by then looks as if somebody else had put it. The caller cancels.
+func lasting(run context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(run), tellFor)
+	var last *time.Timer
+	stopped := make(chan struct{})
+	unhook := context.AfterFunc(run, func() {
+		defer close(stopped)
+		last = time.AfterFunc(tellLast, cancel)
+	})
+	return ctx, func() {
+		cancel()
+		if !unhook() {
+			<-stopped
+			last.Stop()
+		}
+	}
 }
 
 // A target is the repository that one plan is about, by the client that the

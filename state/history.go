@@ -18,8 +18,9 @@ type History interface {
 	BeginJobs(ctx context.Context, p Pass, keys []string) (int64, error)
 	// EndJob tells of a run to every pass that was begun before the key was taken and
 	// waits for it. What the run did for a rule is counted in the newest of these
-	// passes of that rule.
-	EndJob(ctx context.Context, r JobRun) error
+	// passes of that rule. It returns the passes that have ended by it, the oldest
+	// first, with all but their Figures and Error.
+	EndJob(ctx context.Context, r JobRun) ([]Pass, error)
 	// Passes returns the newest passes first, of one rule or (rule "") of all.
 	Passes(ctx context.Context, rule string, limit int) ([]Pass, error)
 

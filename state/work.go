@@ -40,6 +40,8 @@ type Work interface {
 	Settle(ctx context.Context) (int, error)
 	// Queue lists the rows that are wanted or running, by priority, then key.
 	Queue(ctx context.Context) ([]Row, error)
+	// Depth counts the rows that Queue lists; due is what this process's clock says.
+	Depth(ctx context.Context) (Depth, error)
 	// Cancel makes a key not wanted; a run of it that is under way goes on. It
 	// reports whether there was something to cancel.
 	Cancel(ctx context.Context, key string) (bool, error)
@@ -95,6 +97,14 @@ type Claim struct {
 	// Lost is closed when the claim was lost, as with the connection that it was bound
 	// to: somebody else may run the key, and what runs here has to stop. May be nil.
 	Lost <-chan struct{}
+}
+
+// A Depth is how much there is in the queue.
+type Depth struct {
+	Running int64
+	Due     int64 // wanted by now
+	Later   int64
+	Oldest  time.Duration // for how long the row that is due has been which has been for longest
 }
 
 // A Row is a work row as people see it.

@@ -193,6 +193,23 @@ func (o Options) limits() limit.Options {
 		AllReads: o.Together.Reads, AllWrites: o.Together.Writes, Watch: o.Watch}
 }
 
+// A Load is how a registry is asked now.
+type Load struct {
+	Width         int
+	Reads, Writes int                // in flight
+	Quotas        map[string]float64 // the least share of each quota in use
+}
+
+// LoadOf is the load of an open registry; false where it is asked over no network.
+func LoadOf(r providers.Registry) (Load, bool) {
+	l, ok := r.(limited)
+	if !ok {
+		return Load{}, false
+	}
+	at := l.Limiter()
+	return Load{Width: at.Width(), Reads: at.InFlight(limit.Read), Writes: at.InFlight(limit.Write), Quotas: l.Quotas().Least()}, true
+}
+
 // limited is a registry that is asked over a network.
 type limited interface {
 	Limiter() *limit.Limiter

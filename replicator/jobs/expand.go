@@ -118,6 +118,7 @@ func (w *Workers) unable(ctx context.Context, c *state.Claim, p *state.Pass, pro
 	if err := w.o.Store.EndPass(ctx, *p); err != nil {
 		return end{failure: err, retryIn: patience}
 	}
+	w.passed(*p)
 	if !again {
 		return end{}
 	}

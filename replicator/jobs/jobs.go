@@ -63,7 +63,7 @@ type Store interface {
 	NextDue(ctx context.Context) (time.Time, error)
 	Asked() <-chan struct{}
 	BeginJobs(ctx context.Context, p state.Pass, keys []string) (int64, error)
-	EndJob(ctx context.Context, r state.JobRun) error
+	EndJob(ctx context.Context, r state.JobRun) ([]state.Pass, error)
 	BeginPass(ctx context.Context, p state.Pass) (int64, error)
 	EndPass(ctx context.Context, p state.Pass) error
 	Standings(ctx context.Context, rule string) ([]state.Standing, error)
@@ -102,7 +102,9 @@ type Options struct {
 	// Tracer is told of passes; may be nil.
 	Tracer Tracer
 	// Done is told of each run of a job; may be nil.
-	Done   func(key string, r replicator.Report, took time.Duration, err error)
+	Done func(key string, r replicator.Report, took time.Duration, err error)
+	// Passed is told of each pass that ends by a run of this process; may be nil.
+	Passed func(p state.Pass)
 	Now    func() time.Time // time.Now
 	Logger *slog.Logger
 

@@ -400,9 +400,9 @@ type deafStore struct {
 	left atomic.Int32 // times that it fails
 }
 
-func (s *deafStore) EndJob(ctx context.Context, r state.JobRun) error {
+func (s *deafStore) EndJob(ctx context.Context, r state.JobRun) ([]state.Pass, error) {
 	if s.left.Add(-1) >= 0 {
-		return state.ErrFull
+		return nil, state.ErrFull
 	}
 	return s.Store.EndJob(ctx, r)
 }

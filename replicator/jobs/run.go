@@ -84,15 +84,25 @@ func (w *Workers) end(ctx context.Context, c *state.Claim, e end) {
 // record tells passes, then the queue: what dies in between runs and tells again.
 func (w *Workers) record(ctx context.Context, c *state.Claim, e *end) error {
 	if e.run != nil {
-		if err := w.o.Store.EndJob(ctx, *e.run); err != nil {
+		ended, err := w.o.Store.EndJob(ctx, *e.run)
+		if err != nil {
 			return err
 		}
 		e.run = nil
+		for _, p := range ended {
+			w.passed(p)
+		}
 	}
 	if e.back {
 		return w.o.Store.Release(ctx, c)
 	}
 	return w.o.Store.Done(ctx, c, e.failure, e.retryIn)
+}
+
+func (w *Workers) passed(p state.Pass) {
+	if w.o.Passed != nil {
+		w.o.Passed(p)
+	}
 }
 
 // later asks for c's key again at its rules' next window, and ends it.

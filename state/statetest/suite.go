@@ -42,6 +42,7 @@ func Run(t *testing.T, b Backend) {
 		{"Refusals", testRefusals},
 		{"Uploads", testUploads},
 		{"Ask", testAsk},
+		{"Depth", testDepth},
 		{"TakeOrder", testTakeOrder},
 		{"NotBefore", testNotBefore},
 		{"Hints", testHints},

@@ -341,3 +341,19 @@ func testTakeOnce(t *testing.T, s state.Store) {
 		}
 	}
 }
+
+func testDepth(t *testing.T, s state.Store) {
+	ctx := t.Context()
+	equal(t, "of nothing", must(s.Depth(ctx))(t), state.Depth{})
+	check(t, s.Ask(ctx, state.Ask{Key: "run/a", Priority: 1}, state.Ask{Key: "run/b"}, state.Ask{Key: "run/c"}, state.Ask{Key: "run/d", NotBefore: time.Hour}))
+	check(t, s.Done(ctx, take(t, s, "run/a"), nil, 0))
+	check(t, s.Ask(ctx, state.Ask{Key: "run/a", Priority: 1}))
+	take(t, s, "run/a")
+	check(t, s.Ask(ctx, state.Ask{Key: "run/a"})) // wanted, and runs
+	d := must(s.Depth(ctx))(t)
+	if d.Oldest < 0 || d.Oldest > time.Minute {
+		t.Errorf("the oldest has been due for %v", d.Oldest)
+	}
+	d.Oldest = 0
+	equal(t, "depth", d, state.Depth{Running: 1, Due: 2, Later: 1})
+}

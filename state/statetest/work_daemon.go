@@ -143,9 +143,16 @@ func takenJob(t *testing.T, s state.Store, key string) *state.Claim {
 // told ends a run of key that has come to outcome.
 func told(t *testing.T, s state.Store, c *state.Claim, outcome state.Outcome, sent int64) {
 	t.Helper()
-	check(t, s.EndJob(t.Context(), state.JobRun{Key: c.Key, Taken: c.Taken, Ended: at(9), Outcome: outcome, Error: "because",
-		Figures: map[string]state.Figures{"apps": {BytesSent: sent}}}))
+	tell(t, s, c, outcome, sent)
+}
+
+// tell is told, and returns the passes that have ended by it.
+func tell(t *testing.T, s state.Store, c *state.Claim, outcome state.Outcome, sent int64) []state.Pass {
+	t.Helper()
+	ended := must(s.EndJob(t.Context(), state.JobRun{Key: c.Key, Taken: c.Taken, Ended: at(9), Outcome: outcome, Error: "because",
+		Figures: map[string]state.Figures{"apps": {BytesSent: sent}}}))(t)
 	check(t, s.Done(t.Context(), c, nil, 0))
+	return ended
 }
 
 func testJobPasses(t *testing.T, s state.Store) {
@@ -157,11 +164,12 @@ func testJobPasses(t *testing.T, s state.Store) {
 	id := begin("run/b", "run/a", "run/a")
 	equal(t, "begun", newest(), state.Pass{ID: id, Rule: "apps", Trigger: "schedule", Started: at(1), Outcome: state.Running, Jobs: 2})
 	told(t, s, takenJob(t, s, "run/other"), state.Succeeded, 1)
-	told(t, s, takenJob(t, s, "run/a"), state.Succeeded, 10)
+	equal(t, "none has ended", len(tell(t, s, takenJob(t, s, "run/a"), state.Succeeded, 10)), 0)
 	told(t, s, takenJob(t, s, "run/a"), state.Succeeded, 100)
 	equal(t, "half", newest(), state.Pass{ID: id, Rule: "apps", Trigger: "schedule", Started: at(1), Outcome: state.Running,
 		Jobs: 2, Ran: 1, Figures: state.Figures{BytesSent: 10}})
-	told(t, s, takenJob(t, s, "run/b"), state.Partly, 20)
+	equal(t, "told", tell(t, s, takenJob(t, s, "run/b"), state.Partly, 20), []state.Pass{{ID: id, Rule: "apps", Trigger: "schedule",
+		Started: at(1), Ended: at(9), Outcome: state.Partly, Jobs: 2, Ran: 2}})
 	equal(t, "ended", newest(), state.Pass{ID: id, Rule: "apps", Trigger: "schedule", Started: at(1), Ended: at(9), Outcome: state.Partly,
 		Jobs: 2, Ran: 2, Figures: state.Figures{BytesSent: 30}})
 

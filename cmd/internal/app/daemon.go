@@ -42,12 +42,14 @@ func (p *program) newDaemon(set *policy.Set, store store, spool *transfer.Spool,
 	d := &daemon{paths: p.opts.Config, store: store, keep: o.keepHistory, log: p.log, metrics: metrics.New(thisBuild().Version)}
 	regs := newPool(p.log)
 	regs.observe = func(host string, r all.Request) { d.metrics.Request(host, r.Op, r.Status) }
+	regs.waited, regs.throttled = d.metrics.Waited, d.metrics.Throttled
+	d.metrics.ReadHosts(regs.hosts)
 	d.gens = &generations{log: p.log, make: func(set *policy.Set) (*generation, error) {
 		return p.newGeneration(set, store, spool, regs)
 	}}
 	d.schedule = schedule.New(schedule.Options{Memory: store, Ask: askOnTime, Logger: p.log})
 	d.workers = jobs.New(jobs.Options{Store: store, Current: d.gens.take, Workers: o.workers, Dispatch: dispatchOf(store.Store), Grace: p.opts.Grace, Tracer: p.tracer,
-		Done: func(_ string, r replicator.Report, took time.Duration, err error) { d.metrics.Job(r, took, err) }, Logger: p.log})
+		Done: func(_ string, r replicator.Report, took time.Duration, err error) { d.metrics.Job(r, took, err) }, Passed: d.metrics.Pass, Logger: p.log})
 	d.metrics.Read(d, store)
 	d.metrics.Gauge("spool_bytes", "Bytes of the spool that are taken.", func() float64 { return float64(spool.Used()) })
 	d.metrics.Gauge("spool_limit_bytes", "The most that the spool may take.", func() float64 { return float64(spool.Limit()) })

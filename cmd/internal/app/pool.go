@@ -24,7 +24,7 @@ type pool struct {
 	observe func(host string, r all.Request) // told of each request; may be nil
 
 	// Told of what waits, and that a host wants to be asked less; may be nil.
-	waited    func(host string, why string, took time.Duration)
+	waited    func(host, why string, took time.Duration)
 	throttled func(host string)
 
 	together all.Together

@@ -26,7 +26,15 @@ type Reader interface {
 
 // A Queue is the queue of work.
 type Queue interface {
-	Queue(ctx context.Context) ([]state.Row, error)
+	Depth(ctx context.Context) (state.Depth, error)
+}
+
+// A Host is how a registry's host is asked now.
+type Host struct {
+	Name          string
+	Width         int                // the most requests in flight, of reads and of writes each
+	Reads, Writes int                // in flight
+	Quotas        map[string]float64 // the share of each published quota that is kept within
 }
 
 // Metrics are the daemon's. They are safe for concurrent use.
@@ -40,6 +48,11 @@ type Metrics struct {
 	images   *prometheus.CounterVec
 	requests *prometheus.CounterVec
 	policies *prometheus.CounterVec
+
+	passes    *prometheus.CounterVec
+	lasted    *prometheus.HistogramVec
+	waits     *prometheus.CounterVec
+	throttles *prometheus.CounterVec
 }
 
 // New returns metrics that nothing has been counted in.
@@ -56,6 +69,12 @@ func New(version string) *Metrics {
 		images:   counter("tag_results_total", "Tags that jobs looked at, by what they came to: copied, in step, failed, kept, waiting.", "rule", "outcome"),
 		requests: counter("registry_requests_total", "Requests to registries and their token services, by operation and status; 0 is no answer.", "host", "operation", "code"),
 		policies: counter("policy_loads_total", "Policies that were read, by whether they could be used.", "result"),
+		passes:   counter("passes_total", "Passes that have ended, by how: done, some failed, failed, interrupted, waiting for their source.", "rule", "outcome"),
+		waits: counter("registry_wait_seconds_total", "Time that requests to a host, and their bodies, have waited, by what for: width, requests (a second), "+
+			"quota (a published one), bytes (a second), link (bytes a second from a source). Waits of requests side by side add up.", "host", "reason"),
+		throttles: counter("registry_throttled_total", "Answers by which a host said that it wants to be asked less: 429, and 503 with a Retry-After.", "host"),
+		lasted: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "transship_pass_duration_seconds",
+			Help: "How long passes took, from the list of their repositories to the end of their last job.", Buckets: prometheus.ExponentialBuckets(1, 4, 9)}, []string{"outcome"}),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "transship_job_duration_seconds",
 			Help: "How long jobs took.", Buckets: prometheus.ExponentialBuckets(0.1, 4, 9)}, []string{"outcome"}),
 	}
@@ -63,12 +82,16 @@ func New(version string) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version}})
 	built.Set(1)
 	m.registry.MustRegister(built, m.jobs, m.took, m.bytes, m.blobs, m.images, m.requests, m.policies,
+		m.passes, m.lasted, m.waits, m.throttles,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
 // Read has lags and the queue read each time that somebody asks.
 func (m *Metrics) Read(r Reader, q Queue) { m.registry.MustRegister(&reading{r, q}) }
+
+// ReadHosts has hosts read each time that somebody asks; each has a name of its own.
+func (m *Metrics) ReadHosts(hosts func() []Host) { m.registry.MustRegister(hostReading(hosts)) }
 
 // Gauge has value read each time that somebody asks.
 func (m *Metrics) Gauge(name, help string, value func() float64) {
@@ -97,6 +120,20 @@ func (m *Metrics) Job(r replicator.Report, took time.Duration, err error) {
 		m.figures(rule, f)
 	}
 }
+
+// Pass counts a pass that has ended.
+func (m *Metrics) Pass(p state.Pass) {
+	m.passes.WithLabelValues(p.Rule, string(p.Outcome)).Inc()
+	m.lasted.WithLabelValues(string(p.Outcome)).Observe(p.Ended.Sub(p.Started).Seconds())
+}
+
+// Waited counts the time that a request to a host has waited for a reason.
+func (m *Metrics) Waited(host, reason string, took time.Duration) {
+	m.waits.WithLabelValues(host, reason).Add(took.Seconds())
+}
+
+// Throttled counts an answer by which a host wants to be asked less.
+func (m *Metrics) Throttled(host string) { m.throttles.WithLabelValues(host).Inc() }
 
 func (m *Metrics) figures(rule string, f state.Figures) {
 	add := func(v *prometheus.CounterVec, label string, n int64) {

@@ -55,6 +55,12 @@ func filled(t *testing.T, l lags) *Metrics {
 	m.Request("r.example", "get blob", 200)
 	m.Request("r.example", "get blob", 0)
 	m.Request("r.example", "get blob", 123456)
+	m.Pass(state.Pass{Rule: "apps", Started: time.Unix(10, 0), Ended: time.Unix(13, 0), Outcome: state.Partly})
+	m.Waited("r.example", "quota", 1500*time.Millisecond)
+	m.Throttled("r.example")
+	m.ReadHosts(func() []Host {
+		return []Host{{Name: "r.example", Width: 16, Reads: 3, Writes: 2, Quotas: map[string]float64{"PutImage": 0.8}}, {Name: "q.example"}}
+	})
 	m.Policy(nil)
 	m.Policy(errors.New("bad"))
 	return m
@@ -102,6 +108,15 @@ func TestExposition(t *testing.T) {
 		`transship_policy_loads_total{result="in force"} 1`,
 		`transship_policy_loads_total{result="refused"} 1`,
 		`transship_spool_bytes 5`,
+		`transship_passes_total{outcome="some failed",rule="apps"} 1`,
+		`transship_pass_duration_seconds_sum{outcome="some failed"} 3`,
+		`transship_registry_wait_seconds_total{host="r.example",reason="quota"} 1.5`,
+		`transship_registry_throttled_total{host="r.example"} 1`,
+		`transship_registry_width{host="r.example"} 16`,
+		`transship_registry_width{host="q.example"} 0`,
+		`transship_registry_in_flight_requests{class="read",host="r.example"} 3`,
+		`transship_registry_in_flight_requests{class="write",host="r.example"} 2`,
+		`transship_registry_quota_ratio{host="r.example",quota="PutImage"} 0.8`,
 		"# TYPE process_resident_memory_bytes gauge",
 	} {
 		if !strings.Contains(text, line+"\n") {

@@ -7,7 +7,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/transship/transship/replicator"
-	"github.com/transship/transship/state"
 )
 
 // A reading is what is read from state when somebody asks.
@@ -55,12 +54,15 @@ func (r *reading) Collect(ch chan<- prometheus.Metric) {
 	for _, l := range lags {
 		collectLag(l, gauge)
 	}
-	queue, err := r.queue.Queue(ctx)
+	depth, err := r.queue.Depth(ctx)
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(rows, err)
 		return
 	}
-	collectQueue(queue, time.Now(), gauge)
+	gauge(rows, float64(depth.Running), "running")
+	gauge(rows, float64(depth.Due), "due")
+	gauge(rows, float64(depth.Later), "later")
+	gauge(old, depth.Oldest.Seconds())
 }
 
 func collectLag(l replicator.Lag, gauge func(*prometheus.Desc, float64, ...string)) {
@@ -76,23 +78,4 @@ func collectLag(l replicator.Lag, gauge func(*prometheus.Desc, float64, ...strin
 		"refused": l.Refused, "cooling": l.Cooling, "gone": l.Gone} {
 		gauge(tags, float64(n), l.Rule, l.Target, name)
 	}
-}
-
-func collectQueue(queue []state.Row, now time.Time, gauge func(*prometheus.Desc, float64, ...string)) {
-	running, due, later, oldest := 0, 0, 0, time.Duration(0)
-	for _, row := range queue {
-		switch {
-		case row.Running:
-			running++
-		case row.NotBefore.After(now):
-			later++
-		default:
-			due++
-			oldest = max(oldest, now.Sub(row.NotBefore))
-		}
-	}
-	gauge(rows, float64(running), "running")
-	gauge(rows, float64(due), "due")
-	gauge(rows, float64(later), "later")
-	gauge(old, oldest.Seconds())
 }

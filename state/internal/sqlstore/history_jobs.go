@@ -18,7 +18,7 @@ const (
 	// waitingPasses are locked in the order of their numbers.
 	waitingPasses = `UPDATE pass SET ran = ran + 1 WHERE id IN
 		(SELECT pass_id FROM pass_job WHERE key = $1 AND at <= $2)
-		RETURNING id, rule, error, figures, jobs, ran, failed, partly, stopped`
+		RETURNING id, rule, error, figures, jobs, ran, failed, partly, stopped, cause, started`
 
 	dropPassJobs = `DELETE FROM pass_job WHERE key = $1 AND at <= $2`
 
@@ -51,17 +51,21 @@ func (s *Store) BeginJobs(ctx context.Context, p state.Pass, keys []string) (id 
 }
 
 // EndJob implements state.History.
-func (s *Store) EndJob(ctx context.Context, r state.JobRun) error {
-	return s.update(ctx, "record the end of "+r.Key, func(tx *sql.Tx) error { return endJob(ctx, tx, r) })
+func (s *Store) EndJob(ctx context.Context, r state.JobRun) (ended []state.Pass, err error) {
+	err = s.update(ctx, "record the end of "+r.Key, func(tx *sql.Tx) error {
+		ended, err = endJob(ctx, tx, r)
+		return err
+	})
+	return ended, err
 }
 
-func endJob(ctx context.Context, tx *sql.Tx, r state.JobRun) error {
+func endJob(ctx context.Context, tx *sql.Tx, r state.JobRun) (ended []state.Pass, err error) {
 	waiting, err := passesOf(ctx, tx, r)
 	if err != nil || len(waiting) == 0 {
-		return err
+		return nil, err
 	}
 	if _, err := tx.ExecContext(ctx, dropPassJobs, r.Key, micros(r.Taken)); err != nil {
-		return err
+		return nil, err
 	}
 	counted := map[string]bool{} // rules whose newest pass has the figures
 	for _, t := range slices.Backward(waiting) {
@@ -71,16 +75,22 @@ func endJob(ctx context.Context, tx *sql.Tx, r state.JobRun) error {
 		counted[t.rule] = true
 		t.add(r)
 		if err := t.save(ctx, tx, r.Ended); err != nil {
-			return err
+			return nil, err
+		}
+		if outcome := t.outcome(); outcome != state.Running {
+			ended = append(ended, state.Pass{ID: t.id, Rule: t.rule, Trigger: t.cause, Started: t.started, Ended: r.Ended,
+				Outcome: outcome, Jobs: t.jobs, Ran: t.ran})
 		}
 	}
-	return nil
+	slices.Reverse(ended)
+	return ended, nil
 }
 
 // A told pass is one of jobs, and what has been told of them.
 type told struct {
 	id                      int64
-	rule, failure           string
+	rule, failure, cause    string
+	started                 time.Time
 	figures                 state.Figures
 	jobs, ran               int64
 	failed, partly, stopped int64
@@ -91,7 +101,8 @@ func passesOf(ctx context.Context, tx *sql.Tx, r state.JobRun) (list []told, err
 	err = each(ctx, tx, waitingPasses, []any{r.Key, micros(r.Taken)}, func(rows *sql.Rows) error {
 		var t told
 		var figures []byte
-		err := rows.Scan(&t.id, &t.rule, &t.failure, &figures, &t.jobs, &t.ran, &t.failed, &t.partly, &t.stopped)
+		err := rows.Scan(&t.id, &t.rule, &t.failure, &figures, &t.jobs, &t.ran, &t.failed, &t.partly, &t.stopped,
+			&t.cause, (*moment)(&t.started))
 		if err == nil {
 			err = json.Unmarshal(figures, &t.figures)
 		}

@@ -148,7 +148,7 @@ func (h *heap) questions(base v1.Hash) []question {
 			if err != nil || c == nil {
 				return fmt.Errorf("took %v: %w", c, err)
 			}
-			if err := s.EndJob(ctx, state.JobRun{Key: c.Key, Taken: c.Taken, Ended: now, Outcome: state.Succeeded}); err != nil {
+			if _, err := s.EndJob(ctx, state.JobRun{Key: c.Key, Taken: c.Taken, Ended: now, Outcome: state.Succeeded}); err != nil {
 				return err
 			}
 			return s.Done(ctx, c, nil, 0)

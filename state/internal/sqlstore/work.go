@@ -47,6 +47,12 @@ const (
 	runningRows = `SELECT id FROM work WHERE running = 1 ORDER BY id`
 
 	queueRows = `SELECT ` + workColumns + ` FROM work WHERE running = 1 OR wanted > done ORDER BY priority DESC, key`
+
+	// queueDepth goes by indexes of the rows that are wanted or run.
+	queueDepth = `SELECT (SELECT COUNT(*) FROM work WHERE running = 1),
+		(SELECT COUNT(*) FROM work WHERE running = 0 AND wanted > done AND not_before <= CAST($1 AS BIGINT)),
+		(SELECT COUNT(*) FROM work WHERE running = 0 AND wanted > done AND not_before > CAST($1 AS BIGINT)),
+		(SELECT COALESCE(MIN(not_before), CAST($1 AS BIGINT)) FROM work WHERE running = 0 AND wanted > done)`
 )
 
 // Ask implements state.Work. Asks of one key are joined.
@@ -162,7 +168,8 @@ func (s *Store) Cancel(ctx context.Context, key string) (was bool, err error) {
 		if err != nil {
 			return err
 		}
-		return endJob(ctx, tx, state.JobRun{Key: key, Taken: now, Ended: now, Outcome: state.Interrupted})
+		_, err = endJob(ctx, tx, state.JobRun{Key: key, Taken: now, Ended: now, Outcome: state.Interrupted})
+		return err
 	})
 	return was, err
 }
@@ -176,6 +183,18 @@ func (s *Store) Queue(ctx context.Context) ([]state.Row, error) {
 		return err
 	})
 	return all, err
+}
+
+// Depth implements state.Work.
+func (s *Store) Depth(ctx context.Context) (d state.Depth, err error) {
+	now := time.Now().Truncate(time.Microsecond)
+	err = s.query(ctx, "count the queue", queueDepth, []any{micros(now)}, func(rows *sql.Rows) error {
+		var first time.Time
+		err := rows.Scan(&d.Running, &d.Due, &d.Later, (*moment)(&first))
+		d.Oldest = max(0, now.Sub(first))
+		return err
+	})
+	return d, err
 }
 
 func workRows(ctx context.Context, q querier, text string, args ...any) ([]row, error) {

@@ -24,7 +24,9 @@ type Registry struct {
 	Path string `json:"path,omitempty"`
 	// The host of the service's own API, where the registry's name does not tell it:
 	// at gitlab, that of GitLab itself, such as gitlab.example.com, which lists
-	// repositories, and at ghcr that of a GitHub of one's own. The password of this registry goes there, too.
+	// repositories, at ghcr that of a GitHub of one's own, and at a mirror of Docker
+	// Hub, which has none by itself, that of the Hub. The password of this registry
+	// goes there, too.
 	APIHost string `json:"apiHost,omitempty" policy:"host"`
 	// Speak http instead of https. Needed for an http:// host.
 	PlainHTTP bool `json:"plainHTTP,omitempty"`

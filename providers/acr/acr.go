@@ -125,12 +125,13 @@ func (r *Registry) where(repo string) string {
 	return r.Host() + "/" + repo
 }
 
-// name is the registry's, as Azure's tools want it.
+// name is the registry's, as Azure's tools want it: without the hash that its host may
+// have behind it (a domain name label's scope), as no name has a hyphen.
 func (r *Registry) name() string {
-	if r.host.Registry != "" {
-		return r.host.Registry
-	}
 	name, _, _ := strings.Cut(r.Host(), ".")
+	if r.host.Registry != "" {
+		name, _, _ = strings.Cut(r.host.Registry, "-")
+	}
 	return name
 }
 

@@ -227,3 +227,15 @@ func TestPermissions(t *testing.T) {
 		t.Errorf("who imports is to be given %s", got)
 	}
 }
+
+// TestName: Azure's tools are told the registry's name, whatever its host has besides.
+func TestName(t *testing.T) {
+	unset(t)
+	for host, want := range map[string]string{"acmedr.azurecr.io": "acmedr", "acmedr-h4sh.azurecr.io": "acmedr", "acmedr-h4sh.westus2.geo.azurecr.io": "acmedr",
+		"my-registry.example.com": "my-registry"} {
+		r := trial.Open(t, New, Options{OCI: oci.Options{Host: host}})
+		if got := r.Permissions(false); !strings.Contains(got, "--name "+want+" ") {
+			t.Errorf("%s is %q in\n%s", host, r.name(), got)
+		}
+	}
+}

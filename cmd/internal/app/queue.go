@@ -28,16 +28,18 @@ func (o *serverOptions) flags(f *pflag.FlagSet) {
 }
 
 // client is the way to the daemon. The token that lies beside our state is for the
-// daemon of this machine, and is shown to no other.
+// daemon of this machine, and is shown to no other: an address that was written down
+// may be somebody else's by now.
 func (p *program) client(o *serverOptions) (*web.Client, error) {
 	if o.server != "" && o.tokenFile == "" && !isOfThisMachine(o.server) {
 		return &web.Client{Server: o.server}, nil
 	}
-	if o.server == "" {
+	named := o.server != ""
+	if !named {
 		o.server = p.saidAddress()
 	}
 	token, err := p.apiToken(o.tokenFile, false)
-	return &web.Client{Server: o.server, Token: token}, err
+	return &web.Client{Server: o.server, Token: token, Prove: !named || o.tokenFile == ""}, err
 }
 
 func isOfThisMachine(server string) bool {
@@ -161,6 +163,8 @@ func daemonError(server string, err error) error {
 	}
 	r, ok := errors.AsType[*web.Refusal](err)
 	switch {
+	case errors.Is(err, web.ErrNotProved):
+		return &failure{code: exitFailed, err: fmt.Errorf("%s: %w", server, err), hint: "is it another daemon, or an older one? name it and its token: --server URL --token-file FILE"}
 	case !ok:
 		return &failure{code: exitFailed, err: err, hint: "is a daemon there? transship serve; or name it: --server URL (now " + server + ")"}
 	case r.Status == http.StatusUnauthorized:

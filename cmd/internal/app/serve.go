@@ -133,7 +133,7 @@ func (p *program) runDaemon(ctx context.Context, d *daemon, hup <-chan os.Signal
 	if err := os.WriteFile(p.addressFile(), []byte(l.Addr().String()+"\n"), 0o600); err != nil {
 		p.log.Warn("commands on this machine need --server: the address could not be written down", "err", err)
 	}
-	defer os.Remove(p.addressFile())
+	defer p.forgetAddress(l.Addr().String())
 	p.log.Info("serving", "listen", l.Addr().String(), "rules", len(d.gens.set().Rules), "state", stateName(p.opts.State))
 	err := d.run(ctx, p.stop.Soft)
 	done()

@@ -37,6 +37,13 @@ func (p *program) addressFile() string {
 	return filepath.Join(filepath.Dir(p.defaultTokenFile()), "api-address")
 }
 
+// forgetAddress removes the file, unless another replica has written its own there.
+func (p *program) forgetAddress(mine string) {
+	if raw, err := os.ReadFile(p.addressFile()); err == nil && strings.TrimSpace(string(raw)) == mine {
+		os.Remove(p.addressFile())
+	}
+}
+
 // saidAddress is the URL of the daemon with our state, or where one is by default.
 func (p *program) saidAddress() string {
 	raw, err := os.ReadFile(p.addressFile())

@@ -35,3 +35,17 @@ func TestClientToken(t *testing.T) {
 		}
 	}
 }
+
+// TestAddressOfTwo holds that a daemon which ends leaves alone what another has written.
+func TestAddressOfTwo(t *testing.T) {
+	p := &program{opts: Options{State: filepath.Join(t.TempDir(), "state.db")}}
+	write(t, p.addressFile(), "127.0.0.1:2\n")
+	p.forgetAddress("127.0.0.1:1")
+	if got := p.saidAddress(); got != "http://127.0.0.1:2" {
+		t.Errorf("the other's address is %s by now", got)
+	}
+	p.forgetAddress("127.0.0.1:2")
+	if _, err := os.Stat(p.addressFile()); !os.IsNotExist(err) {
+		t.Errorf("the file is there: %v", err)
+	}
+}

@@ -16,11 +16,16 @@ import (
 	"github.com/transship/transship/state"
 )
 
-// A Client asks a daemon through its API.
+// A Client asks a daemon through its API. It is for one goroutine.
 type Client struct {
 	Server string // http://host:port
 	Token  string // sent with every request; needed for what changes something
-	HTTP   *http.Client
+	// Prove has the server prove that it has Token before it is sent, which takes that
+	// nothing between here and there changes addresses.
+	Prove bool
+	HTTP  *http.Client
+
+	proved bool
 }
 
 // maxAnswer is the size in bytes above which no answer is read.
@@ -75,6 +80,16 @@ func (c *Client) Reload(ctx context.Context) error {
 }
 
 func (c *Client) ask(ctx context.Context, method, path string, body, into any) error {
+	if c.Prove && c.Token != "" && !c.proved {
+		if err := c.proof(ctx); err != nil {
+			return err
+		}
+		c.proved = true
+	}
+	return c.request(ctx, method, path, c.Token, body, into)
+}
+
+func (c *Client) request(ctx context.Context, method, path, token string, body, into any) error {
 	var content io.Reader
 	if body != nil {
 		raw, err := json.Marshal(body)
@@ -89,8 +104,8 @@ func (c *Client) ask(ctx context.Context, method, path string, body, into any) e
 	if err != nil {
 		return fmt.Errorf("the address of the daemon cannot be read: %w", err)
 	}
-	if c.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.Token)
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	return c.send(req, into)
 }

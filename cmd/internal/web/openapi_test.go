@@ -51,6 +51,8 @@ func TestDescription(t *testing.T) {
 		{"GET", "/healthz", "", "", nil, 200},
 		{"GET", "/readyz", "", "", nil, 200},
 		{"GET", "/api/v1/openapi.yaml", "", "", nil, 200},
+		{"GET", "/api/v1/proof?challenge=0123456789abcdef", "", "", nil, 200},
+		{"GET", "/api/v1/proof?challenge=0", "", "", nil, 400},
 		{"GET", "/api/v1/status?rule=apps&limit=3", "", "", nil, 200},
 		{"GET", "/api/v1/status?limit=0", "", "", nil, 400},
 		{"GET", "/api/v1/rules", "", "", nil, 200},

@@ -143,6 +143,7 @@ func (s *Server) routes() http.Handler {
 	read := func(pattern string, h answer) { mux.Handle("GET "+pattern, s.reads(s.answers(h))) }
 	write := func(pattern string, h answer) { mux.Handle("POST "+pattern, s.writes(s.answers(h))) }
 	mux.Handle("GET /api/v1/openapi.yaml", http.HandlerFunc(describe))
+	mux.Handle("GET /api/v1/proof", s.answers(s.prove))
 	read("/api/v1/status", s.status)
 	read("/api/v1/rules", s.rules)
 	read("/api/v1/passes", s.passes)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -10,15 +11,22 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
+
+	"github.com/transship/transship/state/internal/sqlstore"
 )
 
 const (
-	// unqueued counts the rows that have been due for a while and for which no wake-up
-	// waits. It need not be exact, and goes no further than a bound.
-	unqueued = `SELECT GREATEST(0,
-		(SELECT COUNT(*) FROM (SELECT 1 FROM work WHERE running = 0 AND wanted > done AND not_before <= $1 LIMIT 1000) AS due) -
-		(SELECT COUNT(*) FROM (SELECT 1 FROM river_job WHERE state = 'available' AND queue = $2 LIMIT 1000) AS waiting))`
+	// unqueued tells the time and counts the rows that have been due for a while and for
+	// which no wake-up waits. It need not be exact, and goes no further than a bound.
+	unqueued = `WITH clock AS (SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS us)
+		SELECT us, GREATEST(0,
+		(SELECT COUNT(*) FROM (SELECT 1 FROM work WHERE running = 0 AND wanted > done AND not_before <= us - $1 LIMIT 1000) AS due) -
+		(SELECT COUNT(*) FROM (SELECT 1 FROM river_job WHERE state = 'available' AND queue = $2 LIMIT 1000) AS waiting))
+		FROM clock`
 
+	// lookOften is how much more often one looks for wake-ups that wait than for those
+	// that were lost.
+	lookOften = 4
 	// aWhile is how long a row may be due before one looks for its wake-up.
 	aWhile = 2 * time.Second
 	// comeBack is how much later a wake-up comes back that led to nothing.
@@ -33,9 +41,9 @@ const (
 // time, until ctx ends, and returns when all of them have. look takes the row whose
 // turn it is, runs it and ends it; after an error the wake-up comes back.
 //
-// Who asks wakes a process at once; that it looks for wake-ups by itself, twice as
-// often as for what was lost, is for those of which River told nobody. health is told
-// as often as one looks for what was lost whether state answers.
+// Who asks wakes a process at once; that it looks for wake-ups by itself is for those
+// of which River told nobody. health is told as often as one looks for what was lost
+// whether state answers.
 func (s *Store) Dispatch(ctx context.Context, width int, look func() error, health func(error)) error {
 	d := &dispatcher{Store: s, width: width, look: look, health: health}
 	for ctx.Err() == nil {
@@ -71,7 +79,7 @@ func (d *dispatcher) start(ctx context.Context) (*river.Client[pgx.Tx], error) {
 		Workers:       workers,
 		Hooks:         []rivertype.Hook{byOurClock},
 		Logger:        d.log,
-		FetchCooldown: fetchCooldown, FetchPollInterval: d.every / 2,
+		FetchCooldown: fetchCooldown, FetchPollInterval: d.every / lookOften,
 		JobTimeout: wakeTimeout, RescueStuckJobsAfter: wakeRescue,
 		CompletedJobRetentionPeriod: keepWakes, CancelledJobRetentionPeriod: keepWakes, DiscardedJobRetentionPeriod: keepWakes,
 	})
@@ -116,28 +124,14 @@ func (d *dispatcher) sweep(ctx context.Context, client *river.Client[pgx.Tx]) er
 	if err := d.Adopt(ctx); err != nil {
 		return err
 	}
-	now, err := d.clock(ctx)
-	if err != nil {
-		return err
-	}
+	var us int64
 	var lost int
-	err = d.session.db.QueryRowContext(ctx, unqueued, now.Add(-aWhile).UnixMicro(), wakeQueue).Scan(&lost)
+	err := d.session.db.QueryRowContext(ctx, unqueued, aWhile.Microseconds(), wakeQueue).Scan(&us, &lost)
 	if err != nil || lost == 0 {
 		return explain(err)
 	}
-	wakes := make([]river.InsertManyParams, lost)
-	for i := range wakes {
-		wakes[i] = river.InsertManyParams{Args: wake{now: now}, InsertOpts: &river.InsertOpts{Queue: wakeQueue}}
-	}
-	_, err = client.InsertMany(ctx, wakes)
+	_, err = client.InsertMany(ctx, wakesOf(slices.Repeat([]sqlstore.Due{{Now: time.UnixMicro(us)}}, lost)))
 	return explain(err)
-}
-
-// clock reads the database's.
-func (d *dispatcher) clock(ctx context.Context) (time.Time, error) {
-	var us int64
-	err := d.session.db.QueryRowContext(ctx, clock).Scan(&us)
-	return time.UnixMicro(us), explain(err)
 }
 
 // stop waits for what runs, however long that takes, and then for River.

@@ -17,6 +17,6 @@
 // a process that is busy fetches none.
 //
 // Nothing rests on River's uniqueness, retries and rescue. Each process looks every
-// second for rows that run and are locked by nobody, whose process died, and for rows
-// that are due without a wake-up, and wakes somebody.
+// two seconds for rows that run and are locked by nobody, whose process died, and for
+// rows that are due without a wake-up, and wakes somebody.
 package postgres

@@ -23,7 +23,8 @@ type Options struct {
 	// MaxConns bounds the connections of this process, of which one holds its locks.
 	// 0 is 8; fewer than 3 are taken as 3.
 	MaxConns int
-	// Every is how often Dispatch looks for what it was not told of; 0 is 1 s.
+	// Every is how often Dispatch looks for what was lost: rows that a process ran which
+	// died, wake-ups that one had taken. 0 is 2 s.
 	Every time.Duration
 	// Logger is told of the dispatcher's own troubles; nil is nobody.
 	Logger *slog.Logger
@@ -69,7 +70,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state: %w", err)
 	}
-	s := &Store{every: cmp.Or(o.Every, time.Second), log: riverLog(o.Logger)}
+	s := &Store{every: cmp.Or(o.Every, 2*time.Second), log: riverLog(o.Logger)}
 	db := connect(config, o)
 	if s.pool, err = connectDispatcher(ctx, config); err != nil {
 		return nil, errors.Join(fmt.Errorf("state: %w", err), db.Close())

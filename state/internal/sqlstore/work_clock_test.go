@@ -56,7 +56,8 @@ func TestClockBack(t *testing.T) {
 	}
 	must(s.Done(ctx, take("fails"), nil, 0))
 	c := take("now")
-	must(s.EndJob(ctx, state.JobRun{Key: c.Key, Taken: c.Taken, Ended: now, Outcome: state.Succeeded}))
+	_, err = s.EndJob(ctx, state.JobRun{Key: c.Key, Taken: c.Taken, Ended: now, Outcome: state.Succeeded})
+	must(err)
 	must(s.Done(ctx, c, nil, 0))
 	passes, err := s.Passes(ctx, "all", 1)
 	must(err)

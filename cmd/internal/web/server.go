@@ -86,6 +86,7 @@ type Options struct {
 type Server struct {
 	o    Options
 	http *http.Server
+	most int // connections
 }
 
 const (
@@ -98,7 +99,7 @@ func New(o Options) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{o: o}
+	s := &Server{o: o, most: maxConns}
 	s.http = &http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -120,7 +121,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		s.http.Handler = localOnly(s.http.Handler)
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- s.http.Serve(l) }()
+	go func() { failed <- s.http.Serve(newLimited(l, s.most)) }()
 	select {
 	case err := <-failed:
 		return err

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/oci"
@@ -43,6 +44,7 @@ type Registry struct {
 
 	mu        sync.Mutex
 	plain     map[string]bool // projects of which the API does not tell us
+	doubt     time.Time       // when that is forgotten; zero while there are none
 	said      bool            // that is in the log
 	asked     bool            // for the version
 	referrers providers.Tri

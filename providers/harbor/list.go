@@ -157,9 +157,17 @@ func refuses(err error) bool {
 	return false
 }
 
+// plainFor is how long it is believed of projects that the API does not tell us of
+// them: the account may be given what it lacks while we run.
+const plainFor = time.Hour
+
 func (r *Registry) isPlain(project string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.doubt.IsZero() && time.Now().After(r.doubt) {
+		clear(r.plain)
+		r.doubt = time.Time{}
+	}
 	return r.plain[project]
 }
 
@@ -168,7 +176,9 @@ func (r *Registry) toldNothing(repo string) {
 	project := projectOf(repo)
 	r.mu.Lock()
 	was := r.said
-	r.plain[project], r.said = true, true
+	if r.plain[project], r.said = true, true; r.doubt.IsZero() {
+		r.doubt = time.Now().Add(plainFor)
+	}
 	r.mu.Unlock()
 	if !was {
 		r.log.Warn("the API does not tell the account of a project: tags are listed without digests, and a HEAD is sent for each",

@@ -157,6 +157,31 @@ func TestRepositories(t *testing.T) {
 	}
 }
 
+// TestRightIsGiven: a robot that is given the right to list artifacts while we run is
+// told of them after an hour, without a restart.
+func TestRightIsGiven(t *testing.T) {
+	s, m := serve(t)
+	r := robot(t, s, harbortest.On("acme", harbortest.Pull))
+	digest := func() string {
+		rows, err := trial.Collect(r.Rows(t.Context(), "acme/team/app"))
+		if err != nil || len(rows) != 1 {
+			t.Fatalf("rows %+v (%v)", rows, err)
+		}
+		return rows[0].Digest.Hex
+	}
+	if got := digest(); got != "" {
+		t.Errorf("without the right: %s", got)
+	}
+	s.Robot(name, harbortest.On("acme", harbortest.Reader...))
+	if got := digest(); got != "" {
+		t.Errorf("the API is asked again within the hour: %s", got)
+	}
+	r.doubt = time.Now().Add(-time.Second)
+	if got := digest(); got != m.Digest.Hex {
+		t.Errorf("after an hour: %q", got)
+	}
+}
+
 // TestReferrers: those of a subject that is not there are none, in the words of
 // Harbor; a registry older than 2.11 has no API.
 func TestReferrers(t *testing.T) {

@@ -206,10 +206,18 @@ func (r *Registry) refuses(err error) bool {
 	return true
 }
 
+// plainFor is how long it is believed of repositories that the API does not tell us of
+// them: a token may be mended, or a repository published, while we run.
+const plainFor = time.Hour
+
 // mayTell reports whether it is worth asking the API.
 func (r *Registry) mayTell(repo string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.doubt.IsZero() && time.Now().After(r.doubt) {
+		clear(r.plain)
+		r.doubt = time.Time{}
+	}
 	return !r.plain[repo] && (r.tokens || r.told || len(r.plain) < enough)
 }
 
@@ -226,7 +234,9 @@ func (r *Registry) tells() {
 // isPlain notes that a repository is there and the API does not tell us of it.
 func (r *Registry) isPlain(repo string) {
 	r.mu.Lock()
-	r.plain[repo] = true
+	if r.plain[repo] = true; r.doubt.IsZero() {
+		r.doubt = time.Now().Add(plainFor)
+	}
 	r.mu.Unlock()
 	if !r.tokens {
 		r.say("the API tells nobody of private repositories: their tags are listed without digests, and a HEAD is sent for each",

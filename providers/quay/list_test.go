@@ -112,6 +112,31 @@ func TestRowsWithoutTheAPI(t *testing.T) {
 	}
 }
 
+// TestBecomesPublic: the API is asked again after an hour about a repository of which
+// it did not tell, and tells then of one that was published since.
+func TestBecomesPublic(t *testing.T) {
+	s, m := serve(t)
+	r := robot(t, s, quaytest.Read("acme/app"))
+	digest := func() string {
+		rows, err := trial.Collect(r.Rows(t.Context(), "acme/app"))
+		if err != nil || len(rows) != 1 {
+			t.Fatalf("rows %+v (%v)", rows, err)
+		}
+		return rows[0].Digest.Hex
+	}
+	if got := digest(); got != "" {
+		t.Errorf("of a private one the API tells nobody %s", got)
+	}
+	s.Publish("acme/app")
+	if got, n := digest(), s.Calls()["tags"]; got != "" {
+		t.Errorf("within the hour it is asked again (%d calls): %s", n, got)
+	}
+	r.doubt = time.Now().Add(-time.Second)
+	if got := digest(); got != m.Digest.Hex {
+		t.Errorf("after an hour: %q", got)
+	}
+}
+
 // TestRowsAPIRefuses: whatever keeps the API from telling, the registry tells; only
 // a failure that may pass is one.
 func TestRowsAPIRefuses(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/oci"
@@ -43,6 +44,7 @@ type Registry struct {
 
 	mu    sync.Mutex
 	plain map[string]bool // repositories of which the API does not tell us
+	doubt time.Time       // when that is forgotten; zero while there are none
 	told  bool            // the API has told of one
 	said  bool            // that it does not is in the log
 }

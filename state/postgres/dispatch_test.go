@@ -153,6 +153,16 @@ func (r *runner) ran(n int) []string {
 	return keys
 }
 
+// within waits for ch.
+func within(t *testing.T, ch <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-ch:
+	case <-time.After(time.Minute):
+		t.Fatal("nothing ran in a minute")
+	}
+}
+
 func quick(*state.Claim) error { return nil }
 
 // seldom is a store that looks for nothing by itself: what it runs it was told of.
@@ -189,6 +199,8 @@ func testDispatch(t *testing.T, c *pgtest.Cluster) {
 		}))
 	}
 	seen := map[string]bool{}
+	bounded, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	ran := func(n int) {
 		t.Helper()
 		for range n {
@@ -197,6 +209,8 @@ func testDispatch(t *testing.T, c *pgtest.Cluster) {
 				seen[k] = true
 			case k := <-runners[1].runs:
 				seen[k] = true
+			case <-bounded.Done():
+				t.Fatalf("%d keys ran in a minute", len(seen))
 			}
 		}
 	}
@@ -229,11 +243,11 @@ func testLostWake(t *testing.T, c *pgtest.Cluster) {
 // What a process ran that died is run by another, though River has it as running.
 func testDeadDispatcher(t *testing.T, c *pgtest.Cluster) {
 	ctx, dsn := t.Context(), c.Database(t)
-	hung := make(chan struct{})
+	begun, hung := make(chan struct{}, 1), make(chan struct{})
 	dead := openAt(t, dsn)
-	first := run(t, dead, 1, func(*state.Claim) error { hung <- struct{}{}; <-hung; return state.ErrLost })
+	first := run(t, dead, 1, func(*state.Claim) error { begun <- struct{}{}; <-hung; return state.ErrLost })
 	check(t, dead.Ask(ctx, state.Ask{Key: "k"}))
-	<-hung
+	within(t, begun)
 	r := run(t, closing(t, openAt(t, dsn)), 1, quick)
 	breakSession(t, dead)
 	r.ran(1)
@@ -250,7 +264,7 @@ func testDispatchStops(t *testing.T, c *pgtest.Cluster) {
 	begun, ends := make(chan struct{}), make(chan struct{})
 	r := run(t, s, 1, func(*state.Claim) error { close(begun); <-ends; return nil })
 	check(t, s.Ask(ctx, state.Ask{Key: "a"}))
-	<-begun
+	within(t, begun)
 	check(t, s.Ask(ctx, state.Ask{Key: "b"}))
 	r.stop()
 	select {

@@ -217,7 +217,10 @@ func scanRow(rows *sql.Rows) (r row, err error) {
 
 // saveRows prepares its statement where that pays: it costs two more round trips.
 func saveRows(ctx context.Context, tx *sql.Tx, rows []row) error {
-	if len(rows) == 1 {
+	switch len(rows) {
+	case 0:
+		return nil
+	case 1:
 		_, err := tx.ExecContext(ctx, saveRow, rows[0].columns()...)
 		return err
 	}

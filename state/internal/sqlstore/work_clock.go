@@ -21,9 +21,10 @@ const (
 // Settle implements state.Work.
 func (s *Store) Settle(ctx context.Context) (total int, err error) {
 	for n := batch; err == nil && n == batch; {
-		err = s.update(ctx, "bring back what waits for a time too far ahead", func(tx *sql.Tx) error {
-			n, err = s.settle(ctx, tx)
-			return err
+		err = s.change(ctx, "bring back what waits for a time too far ahead", func(tx *sql.Tx) (c changed, err error) {
+			c, err = s.settle(ctx, tx)
+			n = len(c.rows)
+			return c, err
 		})
 		if err == nil {
 			total += n
@@ -35,33 +36,32 @@ func (s *Store) Settle(ctx context.Context) (total int, err error) {
 	return total, err
 }
 
-// settle brings a batch back, and returns how many rows that was.
-func (s *Store) settle(ctx context.Context, tx *sql.Tx) (int, error) {
+// settle brings a batch back.
+func (s *Store) settle(ctx context.Context, tx *sql.Tx) (changed, error) {
 	now, err := s.e.Now(ctx, tx)
 	if err != nil {
-		return 0, err
+		return changed{}, err
 	}
 	late, longest := micros(now.Add(ahead)), micros(now.Add(state.MaxRetry+ahead))
 	if _, err := tx.ExecContext(ctx, aheadPasses, micros(now), late); err != nil {
-		return 0, err
+		return changed{}, err
 	}
 	ids, err := numbers(ctx, tx, aheadRows, micros(now), late, longest, batch)
 	if err != nil {
-		return 0, err
+		return changed{}, err
 	}
+	settled := changed{now: now}
 	for _, id := range ids {
 		rows, err := workRows(ctx, tx, lockRow, id)
 		if err != nil {
-			return 0, err
+			return changed{}, err
 		}
 		for i := range rows {
 			rows[i].settle(now)
 		}
-		if err := saveRows(ctx, tx, rows); err != nil {
-			return 0, err
-		}
+		settled.rows = append(settled.rows, rows...)
 	}
-	return len(ids), nil
+	return settled, saveRows(ctx, tx, settled.rows)
 }
 
 // settle has the row wait from now on for as long as was meant: for as long as was

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Bounds on the bytes that flow, of all registries together and of links.
+// Bounds on the bytes that flow, of all registries together and of links. Replicas that
+// share a database keep to them together.
 type Flow struct {
 	// Bytes a second that are read from all registries together, and as many that are
 	// written to all of them. Layouts on disk do not count.

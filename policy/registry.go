@@ -101,7 +101,8 @@ type Auth struct {
 	Federated *FederatedAuth `json:"federated,omitempty"`
 }
 
-// Limits of one registry. What is not given adapts to what the registry takes.
+// Limits of one registry. What is not given adapts to what the registry takes. Replicas
+// that share a database keep to all of it together: each to an equal part.
 type Limits struct {
 	// Requests in a time, such as 40/s or 100/6h.
 	Requests Rate `json:"requests,omitzero"`

@@ -51,6 +51,9 @@ type Options struct {
 	Width  int              // questions of a survey side by side, for each side; 32
 	Now    func() time.Time // time.Now
 	Logger *slog.Logger
+
+	// Among is how many processes keep to the policy's limits together; nil is one.
+	Among func() int
 }
 
 // An Engine runs jobs. It is safe for concurrent use; two runs at once of jobs
@@ -115,9 +118,14 @@ func (e *Engine) Close() error {
 	return e.transfer.Close()
 }
 
-// readRate is how many requests a second a registry may be asked, 0 if nobody said.
+// readRate is how many requests a second a registry may be asked by us, 0 if nobody
+// said.
 func (e *Engine) readRate(registry string) float64 {
-	return e.opts.Policy.Registries[registry].Limits.Requests.PerSecond()
+	perSecond := e.opts.Policy.Registries[registry].Limits.Requests.PerSecond()
+	if e.opts.Among != nil {
+		perSecond /= float64(e.opts.Among())
+	}
+	return perSecond
 }
 
 // stopping reports whether the soft stop has come: no job is started any more.

@@ -103,3 +103,16 @@ func (r *rig) told(all []plan.Slowed, every time.Duration) {
 		r.t.Errorf("the report tells %+v, want a period of %s", sum, every)
 	}
 }
+
+// Of several processes each asks its part.
+func TestReadRateIsDivided(t *testing.T) {
+	e := &Engine{opts: Options{Policy: &policy.Set{Registries: map[string]policy.Registry{
+		"src": {Limits: policy.Limits{Requests: policy.Rate{Count: 40, Per: time.Second}}}}}}}
+	if got := e.readRate("src"); got != 40 {
+		t.Errorf("alone %v a second, want 40", got)
+	}
+	e.opts.Among = func() int { return 4 }
+	if got := e.readRate("src"); got != 10 {
+		t.Errorf("among four %v a second, want 10", got)
+	}
+}

@@ -294,6 +294,14 @@ func TestReplicas(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	f.start()
+	f.await("replicas are to know of each other", settle, func() error {
+		for _, r := range f.replicas {
+			if !strings.Contains(r.said(), "replicas=3") {
+				return fmt.Errorf("replica %d does not", r.n)
+			}
+		}
+		return nil
+	})
 	f.during(func(ctx context.Context) { <-ctx.Done() })
 	f.finish()
 	f.weight(1.02)

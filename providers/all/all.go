@@ -86,6 +86,7 @@ type Options struct {
 	Bytes        limit.Pace // in each direction; nil is no bound
 	Together     Together
 	Watch        limit.Watch
+	Among        *Among // who has the quotas, Requests and Width together; may be nil
 	UserAgent    string
 	Logger       *slog.Logger
 	Observe      func(Request)
@@ -124,6 +125,8 @@ type (
 	// Bytes keep a flow within a pace, and Watch is told of what waits.
 	Bytes = limit.Bytes
 	Watch = limit.Watch
+	// Among is how many processes have the bounds of hosts together.
+	Among = limit.Among
 	// A Reason is what a request waits for.
 	Reason = limit.Reason
 )
@@ -190,7 +193,7 @@ func (o Options) oci() oci.Options {
 
 func (o Options) limits() limit.Options {
 	return limit.Options{Max: o.Width, Requests: o.Requests, Burst: o.Burst, ReadBytes: o.Bytes, WriteBytes: o.Bytes,
-		AllReads: o.Together.Reads, AllWrites: o.Together.Writes, Watch: o.Watch}
+		AllReads: o.Together.Reads, AllWrites: o.Together.Writes, Watch: o.Watch, Among: o.Among}
 }
 
 // A Load is how a registry is asked now.

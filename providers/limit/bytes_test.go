@@ -100,7 +100,7 @@ func TestSetKeepsTheWidth(t *testing.T) {
 // A quota whose figure is the same keeps its share; one that changed begins anew.
 func TestQuotasSet(t *testing.T) {
 	published := []providers.RateQuota{{Name: "puts", Ops: []string{"put manifest"}, N: 10, Per: time.Second}, {Name: "all", Ops: []string{"*"}, N: 100, Per: time.Second}}
-	q := NewQuotas(published, Watch{})
+	q := NewQuotas(published, Watch{}, nil)
 	q.Refused("put manifest", "app")
 	fell := q.Share("puts", "app")
 	changed := []providers.RateQuota{published[0], {Name: "all", Ops: []string{"*"}, N: 50, Per: time.Second, Stated: true}}

@@ -39,6 +39,10 @@ type Options struct {
 	// What several hosts keep to together, of bytes read and written; may be nil.
 	AllReads, AllWrites *Bytes
 
+	// Among are those who have Requests, Burst and a Max that is given together. Bytes
+	// are divided by whoever sets their pace.
+	Among *Among
+
 	Watch Watch
 }
 
@@ -79,22 +83,55 @@ type Limiter struct {
 	bytes    [classes]*Bytes
 	all      [classes]*Bytes // may be nil
 	watch    Watch
+	among    *Among
 
 	mu    sync.Mutex
+	whole Options // of all together
+	given bool    // its Max
+	parts int     // by how many it is divided now
 	width width
 	lanes [classes]lane
 }
 
 // New returns the limiter for o.
 func New(o Options) *Limiter {
+	given := o.Max > 0
 	o = o.withDefaults()
-	return &Limiter{
-		requests: bucket(o.Requests, o.Burst),
+	parts := o.Among.N()
+	l := &Limiter{
+		requests: bucket(o.Requests/float64(parts), o.Burst/float64(parts)),
 		bytes:    [classes]*Bytes{Read: NewBytes(o.ReadBytes), Write: NewBytes(o.WriteBytes)},
 		all:      [classes]*Bytes{Read: o.AllReads, Write: o.AllWrites},
 		watch:    o.Watch,
+		among:    o.Among,
+		whole:    o,
+		given:    given,
+		parts:    parts,
 		width:    newWidth(min(o.Start, o.Max), o.Max),
 	}
+	l.divide()
+	return l
+}
+
+// share divides the bounds by those who have them together now.
+func (l *Limiter) share() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := l.among.N(); n != l.parts {
+		l.parts = n
+		l.divide()
+	}
+}
+
+// divide has the bounds be those of one of l.parts. It expects mu to be held.
+func (l *Limiter) divide() {
+	parts := float64(l.parts)
+	reset(l.requests, l.whole.Requests/parts, l.whole.Burst/parts)
+	l.width.max = l.whole.Max
+	if l.given {
+		l.width.max = max(1, l.whole.Max/l.parts)
+	}
+	l.width.now = min(l.width.now, l.width.max)
 }
 
 func (o Options) withDefaults() Options {
@@ -108,14 +145,12 @@ func (o Options) withDefaults() Options {
 // width stays as it was learned, if it is not above the most. Requests that wait already
 // may do so by the old bound.
 func (l *Limiter) Set(o Options) {
-	o = o.withDefaults()
-	reset(l.requests, o.Requests, o.Burst)
 	l.bytes[Read].Set(o.ReadBytes)
 	l.bytes[Write].Set(o.WriteBytes)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.width.max = o.Max
-	l.width.now = min(l.width.now, o.Max)
+	l.given, l.whole = o.Max > 0, o.withDefaults()
+	l.divide()
 	l.wake()
 }
 
@@ -171,6 +206,7 @@ type Ticket struct {
 // Begin waits until the host may be asked once more and returns the ticket of
 // that request. The error is the cause of ctx's end.
 func (l *Limiter) Begin(ctx context.Context) (Ticket, error) {
+	l.share()
 	start := time.Now()
 	if err := take(ctx, l.requests, 1); err != nil {
 		return Ticket{}, err

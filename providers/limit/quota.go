@@ -28,6 +28,7 @@ const (
 // are safe for concurrent use; a nil Quotas bounds nothing.
 type Quotas struct {
 	watch Watch
+	among *Among
 
 	mu        sync.Mutex
 	published []providers.RateQuota
@@ -39,12 +40,13 @@ type poolKey struct {
 	key   string // who shares it, as RateQuota.Key says
 }
 
-// NewQuotas returns those that keep requests within published, and tell w of waits.
-func NewQuotas(published []providers.RateQuota, w Watch) *Quotas {
+// NewQuotas returns those that keep requests within published, and tell w of waits. A
+// are those who have them together; nil is one alone.
+func NewQuotas(published []providers.RateQuota, w Watch, a *Among) *Quotas {
 	if len(published) == 0 {
 		return nil
 	}
-	return &Quotas{published: published, watch: w, pools: map[poolKey]*pool{}}
+	return &Quotas{published: published, watch: w, among: a, pools: map[poolKey]*pool{}}
 }
 
 // Set has requests keep within published from here on. What was learned of a quota
@@ -151,7 +153,7 @@ func (q *Quotas) of(op, repo string) (list []*pool) {
 func (q *Quotas) pool(i int, key string) *pool {
 	at := poolKey{i, key}
 	if q.pools[at] == nil {
-		q.pools[at] = newPool(q.published[i])
+		q.pools[at] = newPool(q.published[i], q.among)
 	}
 	return q.pools[at]
 }
@@ -159,21 +161,25 @@ func (q *Quotas) pool(i int, key string) *pool {
 // A pool is one quota of those who share it.
 type pool struct {
 	perSecond float64 // published
+	burst     float64
 	stated    bool
+	among     *Among
 
 	mu     sync.Mutex
 	bucket *rate.Limiter
 	share  float64
+	parts  int       // by how many it is divided now
 	used   time.Time // last
 	fell   time.Time // last
 }
 
-func newPool(rule providers.RateQuota) *pool {
-	p := &pool{perSecond: rule.N / rule.Per.Seconds(), share: shareStart, stated: rule.Stated}
+func newPool(rule providers.RateQuota, a *Among) *pool {
+	p := &pool{perSecond: rule.N / rule.Per.Seconds(), burst: rule.N * shareBurst, share: shareStart, stated: rule.Stated, among: a}
 	if p.stated {
 		p.share = 1
 	}
-	p.bucket = bucket(p.perSecond*p.share, rule.N*shareBurst)
+	p.parts = a.N()
+	p.bucket = bucket(p.perSecond*p.share/float64(p.parts), p.burst/float64(p.parts))
 	return p
 }
 
@@ -182,6 +188,9 @@ func (p *pool) now() *rate.Limiter {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
+	if n := p.among.N(); n != p.parts {
+		p.divide(n)
+	}
 	if !p.used.IsZero() && !p.stated {
 		used := min(now.Sub(p.used), time.Second).Seconds()
 		p.set(min(p.share+shareGrows*used, max(p.share, shareMost)))
@@ -202,6 +211,12 @@ func (p *pool) refused() {
 func (p *pool) set(share float64) {
 	if share != p.share {
 		p.share = share
-		p.bucket.SetLimit(rate.Limit(p.perSecond * share))
+		p.bucket.SetLimit(rate.Limit(p.perSecond * share / float64(p.parts)))
 	}
+}
+
+// divide has the bucket keep to one of n parts.
+func (p *pool) divide(n int) {
+	p.parts = n
+	reset(p.bucket, p.perSecond*p.share/float64(n), p.burst/float64(n))
 }

@@ -101,7 +101,7 @@ func TestQuotaIsKept(t *testing.T) {
 						h.mu.Unlock()
 					}
 				})
-				took := puts(t, NewQuotas(ecrLike, Watch{}), h, n, 16)
+				took := puts(t, NewQuotas(ecrLike, Watch{}, nil), h, n, 16)
 				cancel()
 				others.Wait()
 				dictated := time.Duration(n / (h.n * (1 - tt.theirs)) * float64(time.Second))
@@ -120,7 +120,7 @@ func TestQuotaIsKept(t *testing.T) {
 func TestQuotaFallsWithRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &host{n: 4, burst: 4}
-		q := NewQuotas(ecrLike, Watch{})
+		q := NewQuotas(ecrLike, Watch{}, nil)
 		puts(t, q, h, 300, 16)
 		h.asked, h.refused = 0, 0
 		puts(t, q, h, 300, 16)
@@ -135,7 +135,7 @@ func TestQuotaFallsWithRefusals(t *testing.T) {
 
 func TestQuotaShares(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := NewQuotas(ecrLike, Watch{})
+		q := NewQuotas(ecrLike, Watch{}, nil)
 		for _, want := range []float64{0.80, 0.85, 0.90, 0.95, 0.95} {
 			if got := q.Share("PutImage", "app"); math.Abs(got-want) > 0.011 {
 				t.Errorf("the share is %.3f, want %.2f", got, want)
@@ -165,7 +165,7 @@ func TestQuotasAreApart(t *testing.T) {
 		q := NewQuotas([]providers.RateQuota{
 			{Name: "writes", Ops: []string{providers.WriteOps}, N: 60, Per: time.Minute, Prefix: 1},
 			{Name: "all", Ops: []string{providers.AnyOp}, N: 6000, Per: time.Minute, Prefix: 1},
-		}, Watch{})
+		}, Watch{}, nil)
 		took := func(op, repo string, n int) time.Duration {
 			start := time.Now()
 			for range n {
@@ -194,7 +194,7 @@ func TestQuotasAreApart(t *testing.T) {
 
 func TestQuotaOfThePolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := NewQuotas([]providers.RateQuota{{Name: "PutImage", Ops: []string{providers.OpPutManifest}, N: 50, Per: time.Second, Stated: true}}, Watch{})
+		q := NewQuotas([]providers.RateQuota{{Name: "PutImage", Ops: []string{providers.OpPutManifest}, N: 50, Per: time.Second, Stated: true}}, Watch{}, nil)
 		start := time.Now()
 		for range 503 { // of which a burst of two
 			if err := q.Take(t.Context(), providers.OpPutManifest, "app"); err != nil {
@@ -216,7 +216,7 @@ func TestQuotasEndWithTheirContext(t *testing.T) {
 	stop := errors.New("stop")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(stop)
-	for i, q := range []*Quotas{none, NewQuotas(ecrLike, Watch{})} {
+	for i, q := range []*Quotas{none, NewQuotas(ecrLike, Watch{}, nil)} {
 		if err := q.Take(ctx, providers.OpPutManifest, ""); err != stop {
 			t.Errorf("%s: error %v, want the cause", fmt.Sprint(i), err)
 		}

@@ -78,7 +78,7 @@ func (r *Registry) bound(o Options) {
 		r.limit.Set(o.Limits)
 	}
 	if r.quota == nil {
-		r.quota = limit.NewQuotas(o.Caps.Quotas, o.Limits.Watch)
+		r.quota = limit.NewQuotas(o.Caps.Quotas, o.Limits.Watch, o.Limits.Among)
 	} else {
 		r.quota.Set(o.Caps.Quotas)
 	}

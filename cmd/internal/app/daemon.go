@@ -27,6 +27,7 @@ type daemon struct {
 	gens     *generations
 	schedule *schedule.Schedule
 	workers  *jobs.Workers
+	replicas *replicas
 	keep     time.Duration // of history
 	metrics  *metrics.Metrics
 	log      *slog.Logger
@@ -50,7 +51,9 @@ func (p *program) newDaemon(set *policy.Set, store store, spool *transfer.Spool,
 	d.schedule = schedule.New(schedule.Options{Memory: store, Ask: askOnTime, Logger: p.log})
 	d.workers = jobs.New(jobs.Options{Store: store, Current: d.gens.take, Workers: o.workers, Dispatch: dispatchOf(store.Store), Grace: p.opts.Grace, Tracer: p.tracer,
 		Done: func(_ string, r replicator.Report, took time.Duration, err error) { d.metrics.Job(r, took, err) }, Passed: d.metrics.Pass, Logger: p.log})
+	d.replicas = &replicas{count: store.replicas, among: &regs.among, log: p.log}
 	d.metrics.Read(d, store)
+	d.metrics.Gauge("replicas", "Replicas that share the state, this one among them.", d.replicas.alive)
 	d.metrics.Gauge("spool_bytes", "Bytes of the spool that are taken.", func() float64 { return float64(spool.Used()) })
 	d.metrics.Gauge("spool_limit_bytes", "The most that the spool may take.", func() float64 { return float64(spool.Limit()) })
 	return d, d.use(set)
@@ -60,7 +63,7 @@ func (p *program) newGeneration(set *policy.Set, store store, spool *transfer.Sp
 	g := &generation{set: set, regs: open.of(set)}
 	var err error
 	g.engine, err = replicator.New(replicator.Options{
-		Policy: set, Registries: g.regs.get, State: store, Tracer: p.tracer, Logger: p.log,
+		Policy: set, Registries: g.regs.get, State: store, Tracer: p.tracer, Logger: p.log, Among: open.among.N,
 		Transfer: transfer.Options{Spool: spool, Width: p.opts.Images, Grace: p.opts.Grace, Stop: p.stop.Soft, Link: open.link,
 			Turns: store.turns},
 	})
@@ -94,6 +97,7 @@ func (d *daemon) run(ctx context.Context, stop <-chan struct{}) error {
 	var side sync.WaitGroup
 	side.Go(func() { _ = d.schedule.Run(soft) })
 	side.Go(func() { newTidier(d.store, d.keep, d.log).run(soft) })
+	side.Go(func() { d.replicas.watch(soft) })
 	side.Go(func() {
 		select {
 		case <-stop:

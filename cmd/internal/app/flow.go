@@ -9,24 +9,28 @@ import (
 	"github.com/transship/transship/replicator/transfer"
 )
 
-// paceOf is a pace in the providers' words.
-func paceOf(p policy.Pace) func(time.Time) (float64, time.Time) {
+// paceOf is our part of a pace, in the providers' words: it is asked again whenever
+// the number of those who have it together may be another one.
+func paceOf(p policy.Pace, among *all.Among) func(time.Time) (float64, time.Time) {
 	return func(at time.Time) (float64, time.Time) {
 		bytes, until := p.At(at)
-		return float64(bytes), until
+		if again := at.Add(countEvery); until.IsZero() || again.Before(until) {
+			until = again
+		}
+		return float64(bytes) / float64(among.N()), until
 	}
 }
 
 // flow puts in force what all registries and what links keep to, for what is under way,
 // too. The caller holds p.mu.
 func (p *pool) flow(f policy.Flow) {
-	p.together.Reads.Set(paceOf(f.Pace()))
-	p.together.Writes.Set(paceOf(f.Pace()))
+	p.together.Reads.Set(paceOf(f.Pace(), &p.among))
+	p.together.Writes.Set(paceOf(f.Pace(), &p.among))
 	bounded := map[[2]string]bool{}
 	for _, l := range f.Links {
 		between := [2]string{l.From, l.To}
 		bounded[between] = true
-		p.between(between).Set(paceOf(l.Pace()))
+		p.between(between).Set(paceOf(l.Pace(), &p.among))
 	}
 	for between, bytes := range p.links {
 		if !bounded[between] {

@@ -28,6 +28,7 @@ type pool struct {
 	throttled func(host string)
 
 	together all.Together
+	among    all.Among // the replicas, which have all limits together
 
 	mu     sync.Mutex
 	latest *policy.Set
@@ -75,7 +76,7 @@ func (p *pool) of(set *policy.Set) *registries {
 // limit gives an open registry the limits of what.
 func (p *pool) limit(reg providers.Registry, what policy.Registry) {
 	var o all.Options
-	limits(&o, what.Limits)
+	limits(&o, what.Limits, &p.among)
 	all.SetLimits(reg, o)
 }
 

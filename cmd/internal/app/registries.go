@@ -66,8 +66,8 @@ func (p *pool) options(what policy.Registry, push bool) (all.Options, error) {
 		UserAgent: "transship/" + thisBuild().Version, Logger: p.log, Retry: p.retry,
 		Capabilities: map[string]providers.Tri{}, Quotas: map[string]providers.Rate{},
 	}
-	limits(&o, what.Limits)
-	o.Together, o.Watch = p.together, p.watch(o.Host)
+	limits(&o, what.Limits, &p.among)
+	o.Together, o.Watch, o.Among = p.together, p.watch(o.Host), &p.among
 	if p.observe != nil {
 		o.Observe = func(q all.Request) { p.observe(o.Host, q) }
 	}
@@ -89,9 +89,9 @@ func (p *pool) options(what policy.Registry, push bool) (all.Options, error) {
 }
 
 // limits are those that an open registry can be given, too, and its width.
-func limits(o *all.Options, l policy.Limits) {
+func limits(o *all.Options, l policy.Limits, among *all.Among) {
 	o.Requests, o.Burst = pace(l.Requests)
-	o.Bytes = paceOf(l.Pace())
+	o.Bytes = paceOf(l.Pace(), among)
 	o.Width = l.Width
 }
 

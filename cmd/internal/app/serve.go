@@ -162,14 +162,18 @@ func (p *program) reloads(ctx context.Context, d *daemon, hup <-chan os.Signal) 
 // A store is the daemon's state, and what it knows of others that share it.
 type store struct {
 	state.Store
-	turns transfer.Turns // nil where nobody can
+	turns    transfer.Turns                     // nil where nobody can
+	replicas func(context.Context) (int, error) // counts them; nil where nobody can
 }
 
 // openStore opens the state at a path or a database's address.
 func openStore(ctx context.Context, where string, log *slog.Logger) (store, error) {
 	if isDatabase(where) {
 		s, err := postgres.Open(ctx, where, postgres.Options{Logger: log, Replica: true})
-		return store{s, s}, err
+		if err != nil {
+			return store{}, err
+		}
+		return store{s, s, s.Replicas}, nil
 	}
 	s, err := sqlite.Open(ctx, where, sqlite.Options{})
 	return store{Store: s}, err

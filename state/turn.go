@@ -10,9 +10,9 @@ import (
 type Bring struct {
 	Digest v1.Hash
 	Host   string // of the registry
-	// Also are the other registries that the process brings it to with the same read.
-	// They are claimed with the first, so that no two processes read one blob, each for
-	// one of them.
+	// Also are the registries that the process brings it to with the same read, that one
+	// among them or not. They are claimed with it, so that no two processes read one
+	// blob, each for one of them.
 	Also []string
 	// Since is how long ago another process may have brought it there at most, to count.
 	Since time.Duration

@@ -291,6 +291,9 @@ func (r *replica) stop() {
 	r.cmd = nil
 }
 
+// serves reports whether its process has come up, whoever was killed before it.
+func (r *replica) serves() bool { return strings.Count(r.said(), "msg=serving ") == r.lives }
+
 func (r *replica) signal(s os.Signal) { r.f.must(r.cmd.Process.Signal(s)) }
 
 func (r *replica) said() string {

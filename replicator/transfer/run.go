@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -102,6 +103,8 @@ type run struct {
 	mu       sync.Mutex
 	leftOver bool
 	spares   []func() // what ends turns that may have come to no use
+
+	hasty atomic.Bool // another process was waited for, for as long as one waits
 }
 
 func (r *run) interrupted() bool {
@@ -164,6 +167,9 @@ func (r *run) image(w *work) {
 		w.to.host.trips.note(w.to.repo, err)
 	}
 	w.endTurns()
+	if err != nil {
+		r.endSpares() // one of them may be for this image, which brings nothing any more
+	}
 	w.to.host.leave(w)
 	traced(r.end(w, err))
 }

@@ -25,7 +25,8 @@ const (
 	leastTurn = 32 << 10
 
 	// How long another process is waited for: some time, and what the blob takes on a
-	// slow link; then it is read here, too.
+	// slow link; then it is read here, too, and for the rest of the run nobody is waited
+	// for any more.
 	turnWait  = time.Minute
 	turnSpeed = 2 << 20 // bytes a second
 	turnMost  = 15 * time.Minute
@@ -73,6 +74,9 @@ func (w *work) turn(b plan.Blob) (state.Turn, error) {
 	ask := state.Bring{Digest: b.Digest, Host: w.to.host.name, Also: w.run.also[b.Digest],
 		Since: w.t.opts.Now().Sub(w.plan.At) + turnSlack,
 		Wait:  min(turnWait+time.Duration(max(b.Size, 0)/turnSpeed)*time.Second, turnMost)}
+	if w.run.hasty.Load() {
+		ask.Wait = 0
+	}
 	ctx := w.run.soft // to wait for others is to begin nothing
 	turn, err := w.waitTurn(ctx, ask)
 	w.run.spare(turn.Spare)
@@ -81,6 +85,9 @@ func (w *work) turn(b plan.Blob) (state.Turn, error) {
 		return state.Turn{}, context.Cause(ctx)
 	}
 	w.t.warn("ask for a turn", err)
+	if turn.Busy {
+		w.run.hasty.Store(true)
+	}
 	return turn, nil
 }
 

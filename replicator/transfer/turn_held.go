@@ -135,10 +135,14 @@ func (r *run) spare(end func()) {
 	r.spares = append(r.spares, end)
 }
 
+// endSpares ends what was claimed beside and not used. Who still comes to use it asks
+// again.
 func (r *run) endSpares() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, end := range r.spares {
+	spares := r.spares
+	r.spares = nil
+	r.mu.Unlock()
+	for _, end := range spares {
 		end()
 	}
 }

@@ -28,9 +28,10 @@ type crowd struct {
 }
 
 type oneTurn struct {
-	by   *member // nil once it has landed
-	repo string
-	over chan struct{} // closed at its end
+	by    *member // nil once it has landed
+	users int     // of that member's
+	repo  string
+	over  chan struct{} // closed at its end
 }
 
 func newCrowd() *crowd {
@@ -74,14 +75,18 @@ func (m *member) try(b state.Bring) (state.Turn, *oneTurn) {
 		return state.Turn{}, has
 	}
 	var spare []func()
-	for _, host := range append([]string{b.Host}, b.Also...) {
+	hosts := append([]string{b.Host}, b.Also...)
+	slices.Sort(hosts)
+	for _, host := range slices.Compact(hosts) {
 		key := host + b.Digest.String()
-		if m.c.turns[key] == nil {
-			t := &oneTurn{by: m, over: make(chan struct{})}
-			m.c.turns[key] = t
-			if host != b.Host {
-				spare = append(spare, func() { m.end(key, t, "") })
-			}
+		if t := m.c.turns[key]; t != nil && (t.by != m || host != b.Host) {
+			continue
+		} else if t == nil {
+			m.c.turns[key] = &oneTurn{by: m, over: make(chan struct{})}
+		}
+		t := m.c.turns[key]
+		if t.users++; host != b.Host {
+			spare = append(spare, sync.OnceFunc(func() { m.end(key, t, "") }))
 		}
 	}
 	t := m.c.turns[key]
@@ -99,8 +104,8 @@ func (m *member) try(b state.Bring) (state.Turn, *oneTurn) {
 func (m *member) end(key string, t *oneTurn, repo string) {
 	m.c.mu.Lock()
 	defer m.c.mu.Unlock()
-	if t.by == nil {
-		return // it is over
+	if t.users--; t.by == nil || t.users > 0 && repo == "" {
+		return // it is over already, or not yet
 	}
 	close(t.over)
 	if t.by, t.repo = nil, repo; repo == "" {
@@ -174,7 +179,59 @@ func TestProcessesReadABlobOnce(t *testing.T) {
 			w.mustAll(w.journal.take())
 			w.verify(plans)
 			w.noReadTwice()
+			c.mustBeOver(t)
 		})
+	}
+}
+
+func (c *crowd) mustBeOver(t *testing.T) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, turn := range c.turns {
+		if turn.by != nil {
+			t.Errorf("the turn at %s has not ended", key)
+		}
+	}
+}
+
+// What was claimed of a registry that then takes nothing is given back.
+func TestTurnsOfFailedImagesEnd(t *testing.T) {
+	c := newCrowd()
+	w := newWorld(t, 2, func(w *world) { w.targets[1].Set(func(q *registrytest.Quirks) { q.ReadOnly = true }) })
+	plans := w.load(one("app", "v1", content.Image("app", []content.Blob{content.Layer("layer", 100<<10)})))
+	if err := w.beside(c).Run(t.Context(), plans...); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range w.journal.take() {
+		if failed := r.Err != nil; failed != (r.Target.Registry == "t1") {
+			t.Errorf("%s: %v", r.Target, r.Err)
+		}
+	}
+	c.mustBeOver(t)
+	if len(c.turns) != 1 {
+		t.Errorf("%d turns are told of, want that of the target which has the layer", len(c.turns))
+	}
+}
+
+// busy is another process that brings everything, and never comes to an end.
+type busy struct{ waited []bool }
+
+func (b *busy) Turn(_ context.Context, ask state.Bring) (state.Turn, error) {
+	b.waited = append(b.waited, ask.Wait > 0)
+	return state.Turn{Busy: true}, nil
+}
+
+// Another process is waited for in vain once, not for each blob.
+func TestOneWaitsInVainOnce(t *testing.T) {
+	b := &busy{}
+	w := newWorld(t, 1, func(w *world) { w.opts.BlobWidth, w.opts.Turns = 1, b })
+	plans := w.load(one("app", "v1", content.Image("app", []content.Blob{
+		content.Layer("1", 300<<10), content.Layer("2", 200<<10), content.Layer("3", 100<<10)})))
+	w.mustAll(w.run(plans))
+	w.verify(plans)
+	if want := []bool{true, false, false}; !slices.Equal(b.waited, want) {
+		t.Errorf("waited %v, want %v", b.waited, want)
 	}
 }
 

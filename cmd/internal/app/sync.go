@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/transship/transship/policy"
+	"github.com/transship/transship/state"
 )
 
 func (p *program) syncCmd() *cobra.Command {
@@ -18,7 +19,11 @@ func (p *program) syncCmd() *cobra.Command {
 tags where everything below them has arrived. A pass with nothing to do writes nothing.
 
 Ctrl-C once lets blobs in flight finish and records what is done; twice stops at once.
-Either way the same command goes on where it stopped, inside a blob too.`,
+Either way the same command goes on where it stopped, inside a blob too.
+
+Where a daemon (transship serve) has the state, it is asked to run the rules, by its
+own policy, and is followed until it has. It runs whole rules. Ctrl-C then stops the
+following alone.`,
 		Example: `  transship sync
   transship sync -c policies/ --only apps
   transship sync --only apps:team-a/** --progress lines
@@ -29,7 +34,11 @@ Either way the same command goes on where it stopped, inside a blob too.`,
 			if err != nil {
 				return err
 			}
-			return p.replicate(cmd.Context(), set, sessionOptions{only: only})
+			err = p.replicate(cmd.Context(), set, sessionOptions{only: only})
+			if errors.Is(err, state.ErrLocked) {
+				return p.syncByDaemon(cmd.Context(), set, only, err)
+			}
+			return err
 		},
 	}
 	p.opts.policyFlags(cmd.Flags())

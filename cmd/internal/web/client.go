@@ -54,6 +54,11 @@ func (c *Client) Queue(ctx context.Context) (list []state.Row, err error) {
 	return list, c.ask(ctx, http.MethodGet, "/api/v1/queue", nil, &list)
 }
 
+// Passes asks for the newest passes of a rule, the newest first.
+func (c *Client) Passes(ctx context.Context, rule string, limit int) (list []state.Pass, err error) {
+	return list, c.ask(ctx, http.MethodGet, "/api/v1/passes?"+url.Values{"rule": {rule}, "limit": {strconv.Itoa(limit)}}.Encode(), nil, &list)
+}
+
 // Run asks for a run of a rule.
 func (c *Client) Run(ctx context.Context, rule string) error { return c.rule(ctx, rule, "run") }
 

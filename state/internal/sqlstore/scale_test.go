@@ -181,9 +181,11 @@ func (h *heap) ask(t *testing.T, q question, times int) []time.Duration {
 		own := h.digests(t, h.repos*heapTags+heapOwn*(n-1)+1, 500)
 		repo := state.Repo{Host: heapHost, Name: fmt.Sprint("mirror/team/service-", n)}
 		source := state.Repo{Host: "source.test", Name: fmt.Sprint("team/service-", n)}
+		whole := h.timer.whole(q.name)
 		start := time.Now()
 		err := q.ask(t.Context(), repo, source, own)
 		took = append(took, time.Since(start))
+		whole()
 		if err != nil {
 			t.Errorf("%s: %v", q.name, err)
 		}

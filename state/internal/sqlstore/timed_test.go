@@ -16,13 +16,15 @@ import (
 	"time"
 )
 
-// A timer takes the time of each statement that goes through it: on the clock, and
-// of the processors, which does not count who else had them meanwhile.
+// A timer takes the time of each statement that goes through it, or of each question
+// as a whole: on the clock, and of the processors, which does not count who else had
+// them meanwhile.
 type timer struct {
 	processes func() []int // whose processor time counts; nil is this process
 
+	pids []int // what processes told before the question
+
 	mu   sync.Mutex
-	pids []int             // what processes told, nil if that has to be asked again
 	took map[string][]cost // by statement
 }
 
@@ -49,6 +51,16 @@ func (t *timer) start(text string) func() {
 	})
 }
 
+// whole begins to time a question as a whole, where the processor time of others
+// counts; what it returns ends that.
+func (t *timer) whole(name string) func() {
+	if t.processes == nil {
+		return func() {}
+	}
+	t.pids = t.processes()
+	return t.start(name)
+}
+
 // cpu is the processor time of who answers: the database's processes, or this one
 // where the database is in it.
 func (t *timer) cpu() (sum time.Duration) {
@@ -57,23 +69,13 @@ func (t *timer) cpu() (sum time.Duration) {
 		_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used)
 		return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 	}
-	for _, pid := range t.answering() {
+	for _, pid := range t.pids {
 		raw, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/schedstat") // it may have ended
 		ran, _, _ := strings.Cut(string(raw), " ")
 		ns, _ := strconv.ParseInt(ran, 10, 64)
 		sum += time.Duration(ns)
 	}
 	return sum
-}
-
-// answering are the database's processes; they are looked up after each new connection.
-func (t *timer) answering() []int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.pids == nil {
-		t.pids = t.processes()
-	}
-	return t.pids
 }
 
 type timedConnector struct {
@@ -94,9 +96,6 @@ func (c *timedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		timed.Conn = inner.(driver.Conn)
 		return nil
 	})
-	c.t.mu.Lock()
-	c.t.pids = nil
-	c.t.mu.Unlock()
 	return timed, err
 }
 
@@ -195,7 +194,7 @@ func (t *timer) tell(tt *testing.T) {
 			ms(clock[0]), ms(clock[1]), ms(clock[2]), ms(cpu[0]), ms(cpu[1]), ms(cpu[2]), k), cpu[1]})
 	}
 	slices.SortFunc(lines, func(a, b line) int { return cmp.Compare(b.p99, a.p99) })
-	tt.Log("statements: p50 / p99 / most")
+	tt.Log("p50 / p99 / most")
 	for _, l := range lines[:min(len(lines), 15)] {
 		tt.Log(l.text)
 	}

@@ -31,6 +31,8 @@ func (w *Workers) expand(ctx context.Context, g Generation, name string, c *stat
 		p.Outcome = state.Interrupted
 		return end{back: true}
 	}
+	jobs, tooLong := w.kept(name, jobs)
+	problems = append(problems, tooLong...)
 	for _, p := range problems {
 		w.o.Logger.Warn("a part of a rule cannot be run", "rule", p.Rule, "err", p.Reason, "hint", p.Hint)
 	}
@@ -44,6 +46,25 @@ func (w *Workers) expand(ctx context.Context, g Generation, name string, c *stat
 	}
 	w.o.Logger.Info("rule begun", "rule", name, "cause", c.Cause, "jobs", len(jobs))
 	return end{}
+}
+
+// noteRoom is what a tracer's note may take of a row's detail, in bytes.
+const noteRoom = 1 << 10
+
+// kept leaves out jobs of which a row cannot keep what they are, and tells of them: to
+// ask for one would fail with all others, after their pass was opened.
+func (w *Workers) kept(rule string, jobs []replicator.Job) (fit []replicator.Job, tooLong []replicator.Problem) {
+	for _, job := range jobs {
+		n := len(detailOf(job, ""))
+		if n <= w.o.mostDetail {
+			fit = append(fit, job)
+			continue
+		}
+		tooLong = append(tooLong, replicator.Problem{Rule: rule,
+			Reason: fmt.Sprintf("%d ways lead to the targets of %s, which is more than the queue keeps of a job (%d bytes of %d)", len(job.Links), job.Key, n, w.o.mostDetail),
+			Hint:   "give more of its repositories a target of their own"})
+	}
+	return fit, tooLong
 }
 
 // begin opens the pass and asks for its jobs: the small ones first, in the turns

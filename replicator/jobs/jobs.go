@@ -108,6 +108,8 @@ type Options struct {
 	Now    func() time.Time // time.Now
 	Logger *slog.Logger
 
+	mostDetail int // bytes of what a row keeps of a job; state.MaxDetail with some room left
+
 	after func(time.Duration, func()) *time.Timer // time.AfterFunc, but for tests
 }
 
@@ -125,6 +127,7 @@ func New(o Options) *Workers {
 	o.Workers = cmp.Or(o.Workers, 8)
 	o.Poll = cmp.Or(o.Poll, 30*time.Second)
 	o.Grace = cmp.Or(o.Grace, 30*time.Second)
+	o.mostDetail = cmp.Or(o.mostDetail, state.MaxDetail-noteRoom)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

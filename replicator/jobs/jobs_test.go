@@ -422,3 +422,27 @@ func TestPassIsToldLater(t *testing.T) {
 		t.Errorf("pass %+v", p)
 	}
 }
+
+// TestTooLongToKeep holds that a job of which the queue cannot keep what it is does not
+// hold up the others of its rule, and leaves no pass that never ends.
+func TestTooLongToKeep(t *testing.T) {
+	long := strings.Repeat("long/", 40) + "name"
+	for _, tt := range []struct {
+		most   int
+		copied int
+		want   state.Outcome
+	}{{300, 1, state.Succeeded}, {1, 0, state.FailedWhole}} {
+		r := newRig(t, one)
+		r.load("a", "v1")
+		r.load(long, "v1")
+		r.start(func(o *Options) { o.mostDetail = tt.most })
+		r.ask(state.Ask{Key: ExpandKey("apps"), Cause: BySchedule})
+		r.idle()
+		if got := r.copied("a"); got != tt.copied || r.copied(long) != 0 {
+			t.Errorf("at most %d bytes: %d and %d tags copied, want %d and none", tt.most, got, r.copied(long), tt.copied)
+		}
+		if p := r.pass("apps"); p.Outcome != tt.want || tt.want == state.FailedWhole && !strings.Contains(p.Error, "more than the queue keeps") {
+			t.Errorf("at most %d bytes: pass %+v", tt.most, p)
+		}
+	}
+}

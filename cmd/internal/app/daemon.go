@@ -96,6 +96,7 @@ func (d *daemon) run(ctx context.Context, stop <-chan struct{}) error {
 	soft, cancel := context.WithCancel(ctx)
 	var side sync.WaitGroup
 	side.Go(func() { _ = d.schedule.Run(soft) })
+	side.Go(func() { trim(soft) })
 	side.Go(func() { newTidier(d.store, d.keep, d.log).run(soft) })
 	side.Go(func() { d.replicas.watch(soft) })
 	side.Go(func() {

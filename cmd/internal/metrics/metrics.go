@@ -137,7 +137,9 @@ func (m *Metrics) Throttled(host string) { m.throttles.WithLabelValues(host).Inc
 
 func (m *Metrics) figures(rule string, f state.Figures) {
 	add := func(v *prometheus.CounterVec, label string, n int64) {
-		v.WithLabelValues(rule, label).Add(float64(max(0, n)))
+		if n > 0 { // what never happened is not told: rules are many
+			v.WithLabelValues(rule, label).Add(float64(n))
+		}
 	}
 	add(m.bytes, "read", f.BytesRead)
 	add(m.bytes, "reread", f.BytesRead2)

@@ -246,12 +246,14 @@ func testDeadDispatcher(t *testing.T, c *pgtest.Cluster) {
 	begun, hung := make(chan struct{}, 1), make(chan struct{})
 	dead := openAt(t, dsn)
 	first := run(t, dead, 1, func(*state.Claim) error { begun <- struct{}{}; <-hung; return state.ErrLost })
+	letGo := sync.OnceFunc(func() { close(hung) })
+	t.Cleanup(letGo)
 	check(t, dead.Ask(ctx, state.Ask{Key: "k"}))
 	within(t, begun)
 	r := run(t, closing(t, openAt(t, dsn)), 1, quick)
 	breakSession(t, dead)
 	r.ran(1)
-	close(hung)
+	letGo()
 	first.end()
 	check(t, dead.Close())
 }
@@ -263,6 +265,8 @@ func testDispatchStops(t *testing.T, c *pgtest.Cluster) {
 	s := closing(t, openAt(t, dsn))
 	begun, ends := make(chan struct{}), make(chan struct{})
 	r := run(t, s, 1, func(*state.Claim) error { close(begun); <-ends; return nil })
+	letGo := sync.OnceFunc(func() { close(ends) })
+	t.Cleanup(letGo)
 	check(t, s.Ask(ctx, state.Ask{Key: "a"}))
 	within(t, begun)
 	check(t, s.Ask(ctx, state.Ask{Key: "b"}))
@@ -272,7 +276,7 @@ func testDispatchStops(t *testing.T, c *pgtest.Cluster) {
 		t.Fatalf("it returned %v while something ran", err)
 	case <-time.After(100 * time.Millisecond):
 	}
-	close(ends)
+	letGo()
 	r.end()
 	r = run(t, closing(t, openAt(t, dsn)), 1, quick)
 	if got := r.ran(1); !slices.Equal(got, []string{"b"}) {

@@ -38,7 +38,8 @@ type Work interface {
 	// for them would wait as long. It is to be called every minute or so, and returns
 	// how many keys it brought back.
 	Settle(ctx context.Context) (int, error)
-	// Queue lists the rows that are wanted or running, by priority, then key.
+	// Queue lists the rows that are wanted or running, by priority, then key, at most
+	// [MaxQueue] of them.
 	Queue(ctx context.Context) ([]Row, error)
 	// Depth counts the rows that Queue lists; due is what this process's clock says.
 	Depth(ctx context.Context) (Depth, error)
@@ -56,6 +57,9 @@ type Work interface {
 
 // MaxRetry is the longest time after which a failed key is due again; more is cut.
 const MaxRetry = time.Hour
+
+// MaxQueue is how many rows of the queue are listed.
+const MaxQueue = 10_000
 
 // MaxHints is how many hinted tags an asked job keeps.
 const MaxHints = 100

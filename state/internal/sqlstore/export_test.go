@@ -50,7 +50,7 @@ func Queries() map[string]string {
 
 // Ordered are the texts that read in the order of an index, and stop there.
 func Ordered() map[string]string {
-	return map[string]string{"dueRows": dueRows, "nextTurn": nextTurn, "nextDue": nextDue, "runningRows": runningRows, "queueDepth": queueDepth, "allPasses": allPasses}
+	return map[string]string{"queueRows": queueRows, "dueRows": dueRows, "nextTurn": nextTurn, "nextDue": nextDue, "runningRows": runningRows, "queueDepth": queueDepth, "allPasses": allPasses}
 }
 
 // Through has the store ask by other pools, which the caller closes first.

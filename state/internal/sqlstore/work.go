@@ -46,7 +46,7 @@ const (
 
 	runningRows = `SELECT id FROM work WHERE running = 1 ORDER BY id`
 
-	queueRows = `SELECT ` + workColumns + ` FROM work WHERE running = 1 OR wanted > done ORDER BY priority DESC, key`
+	queueRows = `SELECT ` + workColumns + ` FROM work WHERE running = 1 OR wanted > done ORDER BY priority DESC, key LIMIT $1`
 
 	// queueDepth goes by indexes of the rows that are wanted or run.
 	queueDepth = `SELECT (SELECT COUNT(*) FROM work WHERE running = 1),
@@ -177,7 +177,7 @@ func (s *Store) Cancel(ctx context.Context, key string) (was bool, err error) {
 // Queue implements state.Work.
 func (s *Store) Queue(ctx context.Context) ([]state.Row, error) {
 	var all []state.Row
-	err := s.query(ctx, "read the queue", queueRows, nil, func(rows *sql.Rows) error {
+	err := s.query(ctx, "read the queue", queueRows, []any{state.MaxQueue}, func(rows *sql.Rows) error {
 		r, err := scanRow(rows)
 		all = append(all, r.shown())
 		return err

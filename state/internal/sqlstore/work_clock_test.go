@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -94,5 +95,26 @@ func TestClockSteady(t *testing.T) {
 	}
 	if n, err := s.Settle(ctx); n != 0 || err != nil {
 		t.Errorf("%d keys brought back, %v", n, err)
+	}
+}
+
+// A queue of any length is listed to a bound, what goes first first.
+func TestLongQueue(t *testing.T) {
+	ctx := t.Context()
+	s, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "state.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	asks := []state.Ask{{Key: "z", Priority: 1}}
+	for i := range state.MaxQueue {
+		asks = append(asks, state.Ask{Key: fmt.Sprintf("a%05d", i)})
+	}
+	if err := s.Ask(ctx, asks...); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := s.Queue(ctx)
+	if err != nil || len(rows) != state.MaxQueue || rows[0].Key != "z" {
+		t.Errorf("%d rows, %v, the first of them %v", len(rows), err, rows[:min(1, len(rows))])
 	}
 }

@@ -140,7 +140,7 @@ func New(o Options) *Workers {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Workers{o: o, places: places{held: map[string]chan struct{}{}}}
+	return &Workers{o: o, places: places{held: map[string]bool{}}}
 }
 
 // Run takes rows and runs them until stop is closed, which is the soft stop: what

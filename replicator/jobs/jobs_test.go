@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/transship/transship/providers"
@@ -335,47 +334,37 @@ func TestUnknownKey(t *testing.T) {
 	r.idle()
 }
 
-// TestPlaces holds that two jobs with a common target run one after the other, and
-// others beside them.
+// TestPlaces holds that of two jobs with a common target one has it at a time, and that
+// others go beside them.
 func TestPlaces(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := places{held: map[string]chan struct{}{}}
-		job := func(repos ...string) (j replicator.Job) {
-			for _, repo := range repos {
-				j.Links = append(j.Links, replicator.Link{To: plan.Place{Registry: "dst", Repo: repo}})
-			}
-			return j
+	p := places{held: map[string]bool{}}
+	job := func(repos ...string) (j replicator.Job) {
+		for _, repo := range repos {
+			j.Links = append(j.Links, replicator.Link{To: plan.Place{Registry: "dst", Repo: repo}})
 		}
-		release, err := p.hold(t.Context(), job("a", "b", "a"))
-		if err != nil {
-			t.Fatal(err)
+		return j
+	}
+	release, free := p.hold(job("a", "b", "a"))
+	other, also := p.hold(job("c"))
+	if !free || !also {
+		t.Fatal("what nobody has is not free")
+	}
+	busy := func() bool {
+		r, free := p.hold(job("b", "c"))
+		if free {
+			r()
 		}
-		other, err := p.hold(t.Context(), job("c"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := make(chan func())
-		go func() {
-			second, err := p.hold(t.Context(), job("b", "c"))
-			if err != nil {
-				t.Error(err)
-			}
-			got <- second
-		}()
-		synctest.Wait()
-		release()
-		synctest.Wait()
-		select {
-		case <-got:
-			t.Fatal("two jobs have one target")
-		default:
-		}
-		other()
-		(<-got)()
-		if len(p.held) != 0 {
-			t.Errorf("still held: %v", p.held)
-		}
-	})
+		return !free
+	}
+	if !busy() {
+		t.Error("two jobs have one target")
+	}
+	if release(); !busy() {
+		t.Error("two jobs have the other target")
+	}
+	if other(); busy() || len(p.held) != 0 {
+		t.Errorf("still held: %v", p.held)
+	}
 }
 
 func TestRetryIn(t *testing.T) {
@@ -445,4 +434,28 @@ func TestTooLongToKeep(t *testing.T) {
 			t.Errorf("at most %d bytes: pass %+v", tt.most, p)
 		}
 	}
+}
+
+// TestTargetInUse holds that a job whose target another one has takes no worker while it
+// waits, and runs once that is over.
+func TestTargetInUse(t *testing.T) {
+	r := newRig(t, one)
+	r.load("a", "v1")
+	r.load("b", "v1")
+	held, letGo := r.hold()
+	jobs, _, err := r.engine.ExpandRule(t.Context(), r.set.Rules[0])
+	if err != nil || len(jobs) != 2 {
+		t.Fatal(jobs, err)
+	}
+	a, b := jobs[0], jobs[1]
+	r.start(func(o *Options) { o.Workers = 2 })
+	r.ask(state.Ask{Key: a.Key, Detail: detailOf(a, ""), Priority: PriorityByHand})
+	<-held
+	r.ask(state.Ask{Key: runPrefix + "again", Detail: detailOf(a, ""), Priority: PriorityByHand})
+	r.until("the other has seen that its target is in use", func() bool { return r.queue() == runPrefix+"again; "+a.Key+" running" })
+	r.ask(state.Ask{Key: b.Key, Detail: detailOf(b, "")})
+	r.until("the next one runs", func() bool { return strings.Contains(r.queue(), b.Key+" running") })
+	letGo()
+	r.idle()
+	r.equal()
 }

@@ -132,9 +132,9 @@ func (w *Workers) job(ctx context.Context, g Generation, c *state.Claim) end {
 	if len(job.Links) == 0 { // the rules that wanted it are gone, or stand still
 		return w.told(c, replicator.Report{Key: c.Key}, state.Interrupted, nil)
 	}
-	release, err := w.places.hold(ctx, job)
-	if err != nil {
-		return end{back: true}
+	release, free := w.places.hold(job)
+	if !free {
+		return w.later(ctx, c, busyFor) // what waits here would keep others from running
 	}
 	defer release()
 	return w.carry(ctx, g, c, job, closes)

@@ -184,7 +184,8 @@ func TestSilentHost(t *testing.T) {
 	wantKind(t, err, providers.Unavailable)
 }
 
-// Connections are used again: at most two times the width are opened.
+// Connections are used again: two times the width are opened, and one more for each
+// answer whose rest came too late to be waited for; without reuse it were a thousand.
 func TestConnections(t *testing.T) {
 	s := server(t, func(q *registrytest.Quirks) { q.Redirect = true })
 	m := image("app")
@@ -204,8 +205,8 @@ func TestConnections(t *testing.T) {
 	}
 	all.Wait()
 	c := s.Counts()
-	if c.Connections > 8 || c.StorageConnections > 8 {
-		t.Errorf("%d connections to the host and %d to its storage, want at most 8: %s", c.Connections, c.StorageConnections, c)
+	if c.Connections > 16 || c.StorageConnections > 16 {
+		t.Errorf("%d connections to the host and %d to its storage, want some 8: %s", c.Connections, c.StorageConnections, c)
 	}
 }
 

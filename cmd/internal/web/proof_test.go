@@ -29,9 +29,7 @@ func TestTokenIsShownToItsDaemon(t *testing.T) {
 		t.Cleanup(s.Close)
 		return s.URL, func() string { return shown }
 	}
-	pass := httputil.NewSingleHostReverseProxy(at)
-	director := pass.Director
-	pass.Director = func(r *http.Request) { director(r); r.Host = at.Host }
+	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(at) }}
 	for name, h := range map[string]http.Handler{
 		"no proof":  http.NotFoundHandler(),
 		"made up":   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"proof":""}`) }),

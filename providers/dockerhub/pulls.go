@@ -20,8 +20,8 @@ const (
 	anyWindow = 6 * time.Hour    // of a refusal that tells of none
 )
 
-// pulls is what is known of how many manifests we may still get. The host's word
-// counts, with what is on its way. Safe for concurrent use.
+// pulls is what is known of how many manifests we may still get: the host's word of
+// when nothing was on its way, without what was begun since. Safe for concurrent use.
 type pulls struct {
 	share float64       // for others
 	gate  chan struct{} // held while somebody looks
@@ -29,10 +29,11 @@ type pulls struct {
 	mu       sync.Mutex
 	bounded  bool // the host has told a limit
 	limit    int
-	left     int // as the host last said, of all
+	left     int // of all, as the host said when none was on its way
+	begun    int // since then
+	least    int // that the host has said since then; MaxInt if it said nothing
 	window   time.Duration
 	flying   int       // that were begun and not answered
-	many     bool      // several were on their way since none was
 	answers  int       // to those that have not come to their end
 	first    time.Time // when our window began: with the first pull that we know of
 	until    time.Time // when there may be more; zero while there is some
@@ -40,7 +41,7 @@ type pulls struct {
 }
 
 func newPulls(share *float64) *pulls {
-	p := &pulls{share: reserve, gate: make(chan struct{}, 1)}
+	p := &pulls{share: reserve, least: math.MaxInt, gate: make(chan struct{}, 1)}
 	if share != nil {
 		p.share = min(max(*share, 0), 1)
 	}
@@ -57,23 +58,39 @@ func (p *pulls) answered(op string, h http.Header) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lookedAt = time.Now()
-	many := p.many
 	if op == providers.OpGetManifest && p.flying > 0 {
 		p.flying, p.answers = p.flying-1, p.answers+1
-		p.many = p.many && p.flying > 0
 	}
 	if !ok || !told {
+		p.settle()
 		return
 	}
-	if p.bounded && many {
-		left = min(left, p.left) // answers overtake each other
-	}
-	p.bounded, p.limit, p.left = true, limit, left
+	p.said(left)
+	p.bounded, p.limit = true, limit
 	if window > 0 {
 		p.window = window
 	}
 	if p.ours() > 0 {
 		p.until = time.Time{}
+	}
+}
+
+// said takes the host's word. It may count pulls that are on their way, or not yet;
+// what it counts beyond all that were begun, others have pulled. The lock is held.
+func (p *pulls) said(left int) {
+	if p.bounded {
+		p.left = min(p.left, left+p.begun)
+	} else {
+		p.left, p.begun = left, p.flying
+	}
+	p.least = min(p.least, left) // answers overtake each other
+	p.settle()
+}
+
+// settle believes the host to the letter once nothing is on its way. The lock is held.
+func (p *pulls) settle() {
+	if p.flying == 0 && p.least < math.MaxInt {
+		p.left, p.begun, p.least = p.least, 0, math.MaxInt
 	}
 }
 
@@ -99,7 +116,7 @@ func readRate(text string) (n int, window time.Duration, ok bool) {
 func (p *pulls) kept() int { return int(math.Ceil(float64(p.limit) * p.share)) }
 
 // ours is how many we may begin now. The lock is held.
-func (p *pulls) ours() int { return p.left - p.kept() - p.flying }
+func (p *pulls) ours() int { return p.left - p.kept() - p.begun }
 
 // now is what Caps says: nil while nothing is known, or where there is no bound.
 func (p *pulls) now() *providers.Pulls {
@@ -144,8 +161,7 @@ func (p *pulls) take() (until time.Time, ok bool) {
 	if p.first.IsZero() || p.window > 0 && now.Sub(p.first) >= p.window {
 		p.first = now
 	}
-	p.many = p.many || p.flying > 0
-	p.flying++
+	p.flying, p.begun = p.flying+1, p.begun+1
 	return time.Time{}, true
 }
 
@@ -180,8 +196,8 @@ func (p *pulls) done() {
 		p.answers--
 		return
 	}
-	p.flying = max(0, p.flying-1)
-	p.many = p.many && p.flying > 0
+	p.flying, p.begun = max(0, p.flying-1), max(0, p.begun-1)
+	p.settle()
 }
 
 // spent notes that the host refused a pull, and returns until when to wait.

@@ -106,6 +106,37 @@ func TestPulls(t *testing.T) {
 	})
 }
 
+// TestPullsAreCountedOnce holds that one on its way which the host has counted already
+// is not counted again, and that those of others are counted as soon as it is sure that
+// they are none of ours.
+func TestPullsAreCountedOnce(t *testing.T) {
+	p := newPulls(nil)
+	p.answered(providers.OpHeadManifest, told(100, 28))
+	left := func(what string, want int) {
+		t.Helper()
+		if got := p.now().Left; got != want {
+			t.Errorf("%s: %d are left, want %d", what, got, want)
+		}
+	}
+	for range 4 {
+		p.take()
+	}
+	left("four begun of 18", 14)
+	p.answered(providers.OpGetManifest, told(100, 24))
+	p.done()
+	left("one answered, all counted", 14)
+	p.answered(providers.OpGetManifest, told(100, 19))
+	p.done()
+	left("others pulled five", 9)
+	p.done()
+	left("one that failed was counted", 10)
+	p.answered(providers.OpGetManifest, told(100, 21))
+	p.done()
+	left("nothing is on its way: the host's least word", 9)
+	p.answered(providers.OpHeadManifest, told(100, 100))
+	left("another window", 90)
+}
+
 // TestPullsUnknown holds that where the host tells nothing, nothing is bounded until
 // it refuses; and that the wait it asks for is kept to.
 func TestPullsUnknown(t *testing.T) {

@@ -82,14 +82,22 @@ func TestHubWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	code, out := r.sync()
-	if code != exitSomeLeft || out.Done || out.Figures.Copied != 6 || out.Figures.Waiting != 14 || len(out.Waiting) != 1 || r.hub.Pulled("sync") != 18 {
-		t.Fatalf("exit %d, %d pulls: %+v", code, r.hub.Pulled("sync"), out)
+	// How many come at once depends on how soon answers arrive: what is on its way may
+	// be counted twice until then. None that was begun is left half read.
+	var out outcome
+	copied, code := int64(0), exitSomeLeft
+	for tries := 0; copied < 6; tries++ {
+		code, out = r.sync()
+		copied += out.Figures.Copied
+		if code != exitSomeLeft || out.Done || out.Figures.Waiting != images-copied || len(out.Waiting) != 1 ||
+			r.gets() != 3*copied || int64(r.hub.Pulled("sync")) != 3*copied || tries == 6 {
+			t.Fatalf("exit %d, %d pulls, %d copied: %+v", code, r.hub.Pulled("sync"), copied, out)
+		}
 	}
 	if w := out.Waiting[0]; w.Registry != "hub" || w.Tags != 14 || time.Until(w.Until) < 5*time.Hour || w.Hint == "" {
 		t.Errorf("waiting: %+v", w)
 	}
-	if len(out.Pulls) != 1 || out.Pulls[0].Windows != 4 || out.Pulls[0].Read != 18 || out.Pulls[0].Waiting != 42 {
+	if len(out.Pulls) != 1 || out.Pulls[0].Windows < 3 || out.Pulls[0].Waiting != 42 {
 		t.Errorf("pulls: %+v", out.Pulls)
 	}
 
@@ -100,23 +108,23 @@ func TestHubWaits(t *testing.T) {
 
 	r.hub.PassTime(6 * time.Hour)
 	code, text, errs = r.run("plan")
-	if code != exitDone || r.gets() != 18+9 || !strings.Contains(text, "registry hub lets us read 18 manifests in 6h (20, of which 2 are kept for others): a first sync reads 42, which takes 3 windows; 33 of them are not read yet") {
+	looked := r.gets() - 18
+	if code != exitDone || looked < 3 || looked > 9 || !strings.Contains(text, fmt.Sprintf("registry hub lets us read 18 manifests in 6h (20, of which 2 are kept for others): a first sync reads 42, which takes 3 windows; %d of them are not read yet", 42-looked)) {
 		t.Errorf("plan: exit %d after %d GETs:\n%s%s", code, r.gets(), text, errs)
 	}
 
-	copied := int64(6)
 	for i := 0; code != exitDone || i == 0; i++ {
-		if i == 5 {
+		if i == 10 {
 			t.Fatalf("%d of %d images after %d windows", copied, images, i)
 		}
 		code, out = r.sync()
 		copied += out.Figures.Copied
 		r.hub.PassTime(6 * time.Hour)
 	}
-	if copied != images || r.gets() != 9+3*images {
-		t.Errorf("%d images by %d GETs, want %d by %d and the 9 of the plan", copied, r.gets(), images, 3*images)
+	if copied != images || r.gets() != looked+3*images {
+		t.Errorf("%d images by %d GETs, want %d by %d and the %d of the plan", copied, r.gets(), images, 3*images, looked)
 	}
-	if code, out = r.sync(); code != exitDone || !out.Done || r.gets() != 9+3*images {
+	if code, out = r.sync(); code != exitDone || !out.Done || r.gets() != looked+3*images {
 		t.Errorf("unchanged: exit %d, %d GETs, %+v", code, r.gets(), out)
 	}
 	if err := registrytest.Equal(r.hub.Server, r.target, nil); err != nil {

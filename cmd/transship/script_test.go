@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 //	tags NAME                        print what its tags name, sorted
 //	whole NAME                       every tag resolves to its last byte
 //	same NAME NAME                   the second holds all that the first does
+//	soon NAME NAME                   the same, waited for a minute at most
 //	since NAME                       count requests anew
 //	count NAME CLASS N               so many requests of a class came since
 //	writes NAME N                    so many requests wanted to change something
@@ -64,7 +65,7 @@ func params(dir string) testscript.Params {
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"registry": cmdRegistry, "quirk": cmdQuirk, "push": cmdPush, "damage": cmdDamage, "moves": cmdMoves,
-			"tags": cmdTags, "whole": cmdWhole, "same": cmdSame,
+			"tags": cmdTags, "whole": cmdWhole, "same": cmdSame, "soon": cmdSoon,
 			"since": cmdSince, "count": cmdCount, "writes": cmdWrites, "await": cmdAwait, "release": cmdRelease,
 			"exits": cmdExits, "fill": cmdFill, "appears": cmdAppears, "grow": cmdGrow,
 			"collector": cmdCollector, "spans": cmdSpans,

@@ -144,6 +144,22 @@ func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// cmdSoon waits until a target holds what the source does: for what a daemon does on its
+// own, and tells nothing of that a script could wait for.
+func cmdSoon(ts *testscript.TestScript, _ bool, args []string) {
+	source, target := server(ts, args, 2), server(ts, args[1:], 1)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	var err error
+	for range 3000 { // a minute, then it will not come any more
+		if err = registrytest.Equal(source, target, nil); err == nil {
+			return
+		}
+		<-tick.C
+	}
+	ts.Fatalf("soon: %v", err)
+}
+
 func cmdSince(ts *testscript.TestScript, _ bool, args []string) {
 	server(ts, args, 1).ResetCounts()
 	worldOf(ts).arrived[args[0]].reset()

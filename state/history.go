@@ -61,6 +61,7 @@ type Figures struct {
 	BytesSent  int64 `json:"bytesSent"`         // to targets
 	BytesSaved int64 `json:"bytesSaved"`        // not sent because mounted or present
 
+	BytesMounted  int64 `json:"bytesMounted,omitempty"`  // of those saved
 	Imported      int64 `json:"imported,omitempty"`      // images that targets read themselves
 	BytesImported int64 `json:"bytesImported,omitempty"` // of these; they did not pass through us
 }
@@ -81,6 +82,7 @@ func (f *Figures) Add(g Figures) {
 	f.BytesRead2 += g.BytesRead2
 	f.BytesSent += g.BytesSent
 	f.BytesSaved += g.BytesSaved
+	f.BytesMounted += g.BytesMounted
 	f.Imported += g.Imported
 	f.BytesImported += g.BytesImported
 }

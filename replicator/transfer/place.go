@@ -74,6 +74,7 @@ func (w *work) arrive(ctx context.Context, b plan.Blob, how plan.Have) {
 	switch how {
 	case plan.Mount:
 		w.mounted.Add(1)
+		w.bytesMounted.Add(max(b.Size, 0))
 		w.saved(b)
 	case plan.Here:
 		w.tally.present.Add(1)

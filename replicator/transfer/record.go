@@ -18,14 +18,14 @@ import (
 type tally struct {
 	manifests, sent, mounted, present        atomic.Int64
 	bytesRead, reread, bytesSent, bytesSaved atomic.Int64
-	imported, bytesImported                  atomic.Int64
+	bytesMounted, imported, bytesImported    atomic.Int64
 }
 
 func (t *tally) figures() state.Figures {
 	return state.Figures{
 		Manifests: t.manifests.Load(), BlobsSent: t.sent.Load(), Mounted: t.mounted.Load(),
 		Present: t.present.Load(), BytesRead: t.bytesRead.Load(), BytesRead2: t.reread.Load(),
-		BytesSent: t.bytesSent.Load(), BytesSaved: t.bytesSaved.Load(),
+		BytesSent: t.bytesSent.Load(), BytesSaved: t.bytesSaved.Load(), BytesMounted: t.bytesMounted.Load(),
 		Imported: t.imported.Load(), BytesImported: t.bytesImported.Load(),
 	}
 }

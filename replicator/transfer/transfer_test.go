@@ -257,7 +257,8 @@ func TestSharedLayersGoOnce(t *testing.T) {
 	}
 	f := w.figures(results)
 	want := state.Figures{Copied: 90, Manifests: 90, BlobsSent: int64(3 * shape.Blobs), Mounted: int64(3 * shape.Mounts),
-		BytesRead: shape.UniqueBytes, BytesSent: 3 * shape.UniqueBytes, BytesSaved: 3 * (shape.SummedBytes - shape.UniqueBytes)}
+		BytesRead: shape.UniqueBytes, BytesSent: 3 * shape.UniqueBytes, BytesSaved: 3 * (shape.SummedBytes - shape.UniqueBytes),
+		BytesMounted: 3 * (shape.SummedBytes - shape.UniqueBytes)}
 	if f != want {
 		t.Errorf("figures\n got %+v\nwant %+v", f, want)
 	}

@@ -21,7 +21,7 @@ func testPasses(t *testing.T, s state.Store) {
 
 	p.Ended, p.Outcome, p.Error = at(3), state.Partly, "one failed"
 	p.Figures = state.Figures{Tags: 1, InStep: 2, Copied: 3, Failed: 4, Kept: 5, Manifests: 6, BlobsSent: 7,
-		Mounted: 8, Present: 9, BytesRead: 10, BytesRead2: 11, BytesSent: 1 << 50, BytesSaved: 13, Imported: 14, BytesImported: 15}
+		Mounted: 8, Present: 9, BytesRead: 10, BytesRead2: 11, BytesSent: 1 << 50, BytesSaved: 13, BytesMounted: 12, Imported: 14, BytesImported: 15}
 	renamed := p
 	renamed.Rule, renamed.Trigger, renamed.Started = "ignored", "ignored", at(99)
 	check(t, s.EndPass(ctx, renamed))

@@ -64,7 +64,7 @@ func New(version string) *Metrics {
 		registry: prometheus.NewRegistry(),
 		jobs:     counter("jobs_total", "Jobs that have run, by how they ended: done, some failed, failed, interrupted.", "outcome"),
 		bytes: counter("blob_bytes_total", "Bytes of blobs, by what became of them: read from a source, reread, "+
-			"uploaded to a target, saved (mounted, or there already), imported by the target itself.", "rule", "what"),
+			"uploaded to a target, saved (mounted, or there already), mounted (of those saved), imported by the target itself.", "rule", "what"),
 		blobs:    counter("blobs_total", "Blobs, by how they came to a target: uploaded, mounted, present.", "rule", "how"),
 		images:   counter("tag_results_total", "Tags that jobs looked at, by what they came to: copied, in step, failed, kept, waiting.", "rule", "outcome"),
 		requests: counter("registry_requests_total", "Requests to registries and their token services, by operation and status; 0 is no answer.", "host", "operation", "code"),
@@ -145,6 +145,7 @@ func (m *Metrics) figures(rule string, f state.Figures) {
 	add(m.bytes, "reread", f.BytesRead2)
 	add(m.bytes, "uploaded", f.BytesSent)
 	add(m.bytes, "saved", f.BytesSaved)
+	add(m.bytes, "mounted", f.BytesMounted)
 	add(m.bytes, "imported", f.BytesImported)
 	add(m.blobs, "uploaded", f.BlobsSent)
 	add(m.blobs, "mounted", f.Mounted)

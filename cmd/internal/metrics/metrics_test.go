@@ -48,7 +48,7 @@ func filled(t *testing.T, l lags) *Metrics {
 	m := New("v1")
 	m.Read(l, store(t))
 	m.Gauge("spool_bytes", "Bytes.", func() float64 { return 5 })
-	m.Job(replicator.Report{ByRule: map[string]state.Figures{"apps": {BytesRead: 10, BytesSent: 20, Copied: 2, Mounted: 3}}}, time.Second, nil)
+	m.Job(replicator.Report{ByRule: map[string]state.Figures{"apps": {BytesRead: 10, BytesSent: 20, Copied: 2, Mounted: 3, BytesMounted: 30}}}, time.Second, nil)
 	m.Job(replicator.Report{Failures: []replicator.Failure{{}}}, time.Second, nil)
 	m.Job(replicator.Report{}, time.Minute, errors.New("source"))
 	m.Job(replicator.Report{Interrupted: true}, time.Minute, nil)
@@ -101,6 +101,7 @@ func TestExposition(t *testing.T) {
 		`transship_job_duration_seconds_count{outcome="done"} 1`,
 		`transship_blob_bytes_total{rule="apps",what="read"} 10`,
 		`transship_blob_bytes_total{rule="apps",what="uploaded"} 20`,
+		`transship_blob_bytes_total{rule="apps",what="mounted"} 30`,
 		`transship_blobs_total{how="mounted",rule="apps"} 3`,
 		`transship_tag_results_total{outcome="copied",rule="apps"} 2`,
 		`transship_registry_requests_total{code="200",host="r.example",operation="get blob"} 1`,

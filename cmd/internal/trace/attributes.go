@@ -86,7 +86,7 @@ func figures(f state.Figures) (kv []attribute.KeyValue) {
 	}{
 		{"tags.in_step", f.InStep}, {"tags.copied", f.Copied}, {"tags.kept", f.Kept}, {"tags.waiting", f.Waiting}, {"images.failed", f.Failed},
 		{"blobs.uploaded", f.BlobsSent}, {"blobs.mounted", f.Mounted}, {"blobs.present", f.Present},
-		{"bytes.read", f.BytesRead}, {"bytes.reread", f.BytesRead2}, {"bytes.uploaded", f.BytesSent}, {"bytes.saved", f.BytesSaved},
+		{"bytes.read", f.BytesRead}, {"bytes.reread", f.BytesRead2}, {"bytes.uploaded", f.BytesSent}, {"bytes.saved", f.BytesSaved}, {"bytes.mounted", f.BytesMounted},
 		{"bytes.imported", f.BytesImported},
 	} {
 		if n.value != 0 {

@@ -1,6 +1,7 @@
 package registrytest
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -18,15 +19,11 @@ type data interface {
 	drop() // gives the bytes up; those who read them may go on
 }
 
-func (d *driver) newData() (data, error) {
+func (d *driver) newData() data {
 	if d.dir == "" {
-		return &memory{}, nil
+		return &memory{}
 	}
-	f, err := os.Create(filepath.Join(d.dir, fmt.Sprintf("%08d", d.files.Add(1))))
-	if err != nil {
-		return nil, err
-	}
-	return &disk{f: f}, nil
+	return &disk{name: filepath.Join(d.dir, fmt.Sprintf("%08d", d.files.Add(1)))}
 }
 
 // chunk is the most that a memory allocates at once, in bytes.
@@ -85,10 +82,18 @@ func (m *memory) ReadAt(p []byte, off int64) (int, error) {
 
 func (m *memory) drop() {}
 
-// A disk keeps its bytes in a file that is removed when it is dropped.
+// small is up to how many bytes a disk needs no file: links are many, and a process
+// has only so many descriptors.
+const small = 4 << 10
+
+// A disk keeps its bytes in a file, once they are more than a few, that is removed
+// when it is dropped.
 type disk struct {
-	f    *os.File
+	name string
+
 	mu   sync.RWMutex
+	few  []byte   // while there is no file
+	f    *os.File // from then on
 	size int64
 }
 
@@ -101,20 +106,67 @@ func (d *disk) Size() int64 {
 func (d *disk) Write(p []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.f == nil && d.size+int64(len(p)) <= small {
+		d.few = append(d.few, p...)
+		d.size += int64(len(p))
+		return len(p), nil
+	}
+	if err := d.create(); err != nil {
+		return 0, err
+	}
 	n, err := d.f.WriteAt(p, d.size)
 	d.size += int64(n)
 	return n, err
 }
 
-func (d *disk) ReadAt(p []byte, off int64) (int, error) { return d.f.ReadAt(p, off) }
+// create moves what there is to a file. The lock is held.
+func (d *disk) create() error {
+	if d.f != nil {
+		return nil
+	}
+	f, err := os.Create(d.name)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(d.few); err != nil {
+		f.Close()
+		return err
+	}
+	d.f, d.few = f, nil
+	return nil
+}
+
+func (d *disk) ReadAt(p []byte, off int64) (int, error) {
+	d.mu.RLock()
+	f, few := d.f, d.few
+	d.mu.RUnlock()
+	if f != nil {
+		return f.ReadAt(p, off)
+	}
+	return bytes.NewReader(few).ReadAt(p, off)
+}
 
 // drop unlinks the file and leaves it open for those who read it.
-func (d *disk) drop() { _ = os.Remove(d.f.Name()) }
+func (d *disk) drop() {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.f != nil {
+		_ = os.Remove(d.name)
+	}
+}
+
+func (d *disk) close() {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.f != nil {
+		_ = d.f.Close()
+	}
+}
 
 // close closes every file below n.
 func (n *node) close() {
 	if f, ok := n.data.(*disk); ok {
-		_ = f.f.Close()
+		f.close()
 	}
 	for _, child := range n.children {
 		child.close()

@@ -134,10 +134,7 @@ func (d *driver) Writer(_ context.Context, name string, more bool) (storagedrive
 	if content, ok := d.get(name); ok && more {
 		return &writer{d: d, name: name, data: content}, nil
 	}
-	content, err := d.newData()
-	if err != nil {
-		return nil, err
-	}
+	content := d.newData()
 	d.set(name, content)
 	return &writer{d: d, name: name, data: content}, nil
 }

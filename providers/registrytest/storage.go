@@ -124,11 +124,8 @@ func (b *backend) store(blob content.Blob) (data, error) {
 	if _, inMemory := blob.Content.(*bytes.Reader); inMemory || blob.Generated {
 		return lent{ReaderAt: blob.Content, size: blob.Size}, nil
 	}
-	stored, err := b.driver.newData()
-	if err != nil {
-		return nil, err
-	}
-	_, err = io.Copy(stored, io.NewSectionReader(blob.Content, 0, blob.Size))
+	stored := b.driver.newData()
+	_, err := io.Copy(stored, io.NewSectionReader(blob.Content, 0, blob.Size))
 	return stored, err
 }
 

@@ -41,14 +41,6 @@ func (r *replicas) watch(ctx context.Context) {
 	if r.count == nil {
 		return
 	}
-	tick := time.NewTicker(countEvery)
-	defer tick.Stop()
-	for {
-		r.look(ctx)
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
+	r.look(ctx)
+	every(ctx, countEvery, func() { r.look(ctx) })
 }

@@ -49,16 +49,8 @@ func newTidier(store memory, keep time.Duration, log *slog.Logger) *tidier {
 
 // run tidies until ctx ends.
 func (t *tidier) run(ctx context.Context) {
-	tick := time.NewTicker(settleEvery)
-	defer tick.Stop()
-	for {
-		t.look(ctx)
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
+	t.look(ctx)
+	every(ctx, settleEvery, func() { t.look(ctx) })
 }
 
 // look does what is to be done by now.

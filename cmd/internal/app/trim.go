@@ -21,22 +21,15 @@ const (
 // trim gives memory back that a burst of work has left, until ctx ends. By itself the
 // runtime does so minutes later, and keeps a tenth.
 func trim(ctx context.Context) {
-	tick := time.NewTicker(trimEvery)
-	defer tick.Stop()
 	var last uint64
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
+	every(ctx, trimEvery, func() {
 		now := allocated()
 		if n := now - last; trimAbove < n && n < trimBelow {
 			runtime.GC() // pools of buffers live through one collection
 			debug.FreeOSMemory()
 		}
 		last = now
-	}
+	})
 }
 
 // allocated is how many bytes were ever allocated.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -46,13 +47,13 @@ func TestIdle(t *testing.T) {
 		t.Fatal(err)
 	}
 	daemon := idler(t, dir)
-	for !daemon.idle(t) {
-		time.Sleep(time.Second)
+	if err := within(t.Context(), 30*time.Minute, time.Second, daemon.idle); err != nil {
+		t.Fatal(err)
 	}
 	t.Logf("%d rules have run: %s", idleRules, daemon.memory(t))
 	for minute := range 5 {
 		before := daemon.ticks(t)
-		time.Sleep(time.Minute)
+		pause(t.Context(), time.Minute)
 		t.Logf("idle for %d min: %s, %.2f %% of a core", minute+1, daemon.memory(t), float64(daemon.ticks(t)-before)/60)
 	}
 }
@@ -95,32 +96,39 @@ func idler(t *testing.T, dir string) idleDaemon {
 		_ = cmd.Wait()
 	})
 	serving := regexp.MustCompile(`msg=serving listen=(\S+)`)
-	for range 600 {
-		raw, _ := os.ReadFile(log.Name())
+	d := idleDaemon{pid: cmd.Process.Pid}
+	err = within(t.Context(), comes, soon, func() error {
+		raw, err := os.ReadFile(log.Name())
 		if found := serving.FindSubmatch(raw); found != nil {
-			return idleDaemon{cmd.Process.Pid, string(found[1])}
+			d.address = string(found[1])
+			return nil
 		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatal("the daemon does not serve")
-	return idleDaemon{}
-}
-
-// idle reports whether all rules have run, and nothing is to be done.
-func (d idleDaemon) idle(t *testing.T) bool {
-	t.Helper()
-	answer, err := http.Get("http://" + d.address + "/metrics")
+		return errors.Join(errors.New("the daemon does not serve"), err)
+	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	return d
+}
+
+// idle says what keeps the daemon busy: rules that have not run, or work.
+func (d idleDaemon) idle() error {
+	answer, err := http.Get("http://" + d.address + "/metrics")
+	if err != nil {
+		return err
 	}
 	defer answer.Body.Close()
 	raw, err := io.ReadAll(answer.Body)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	text := string(raw)
-	return strings.Contains(text, fmt.Sprintf("transship_jobs_total{outcome=\"done\"} %d\n", idleRules)) &&
-		strings.Contains(text, "transship_queue_jobs{state=\"due\"} 0\n") && strings.Contains(text, "transship_queue_jobs{state=\"running\"} 0\n")
+	for _, line := range []string{fmt.Sprintf(`transship_jobs_total{outcome="done"} %d`, idleRules),
+		`transship_queue_jobs{state="due"} 0`, `transship_queue_jobs{state="running"} 0`} {
+		if !strings.Contains(string(raw), line+"\n") {
+			return fmt.Errorf("metrics lack %s", line)
+		}
+	}
+	return nil
 }
 
 // memory is what the kernel says of the process's memory.

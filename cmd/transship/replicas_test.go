@@ -155,32 +155,14 @@ func (f *fleet) moveEvery(ctx context.Context, seed uint64, every time.Duration)
 	}
 }
 
-// pause returns after d, or when ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
-
 // await waits until what is wanted holds.
 func (f *fleet) await(what string, bound time.Duration, holds func() error) time.Duration {
 	f.t.Helper()
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(f.t.Context(), bound)
-	defer cancel()
-	for {
-		err := holds()
-		if err == nil {
-			return time.Since(start)
-		}
-		if ctx.Err() != nil {
-			f.t.Fatalf("after %v: %s: %v\n%s", bound, what, err, f.logs())
-		}
-		pause(ctx, 50*time.Millisecond)
+	if err := within(f.t.Context(), bound, 50*time.Millisecond, holds); err != nil {
+		f.t.Fatalf("after %v: %s: %v\n%s", bound, what, err, f.logs())
 	}
+	return time.Since(start)
 }
 
 // equal tells what keeps targets from holding what the source holds.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -149,15 +149,12 @@ func cmdAppears(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: appears FILE TEXT")
 	}
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for range 12_000 { // a minute, then it will not come any more
-		if raw, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && strings.Contains(string(raw), args[1]) {
-			return
+	ts.Check(within(context.Background(), comes, soon, func() error {
+		if raw, err := os.ReadFile(ts.MkAbs(args[0])); err != nil || !strings.Contains(string(raw), args[1]) {
+			return fmt.Errorf("%s never held %q", args[0], args[1])
 		}
-		<-tick.C
-	}
-	ts.Fatalf("%s never held %q", args[0], args[1])
+		return nil
+	}))
 }
 
 func first(args []string) string {

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -39,19 +39,16 @@ func cmdSpans(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) > 1 && args[0] == "-wait" {
 		wait, args = args[1], args[2:]
 	}
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	var trees string
-	for range 12_000 { // a minute, then it will not come any more
+	ts.Check(within(context.Background(), comes, soon, func() error {
 		spans, bad := worldOf(ts).traces.Spans()
 		for _, err := range bad {
 			ts.Fatalf("the collector was sent what is no OTLP: %v", err)
 		}
-		if trees = tracetest.Tree(spans, args...); strings.Contains(trees, wait) {
-			fmt.Fprint(ts.Stdout(), trees)
-			return
+		trees := tracetest.Tree(spans, args...)
+		if !strings.Contains(trees, wait) {
+			return fmt.Errorf("never any %q in\n%s", wait, trees)
 		}
-		<-tick.C
-	}
-	ts.Fatalf("never any %q in\n%s", wait, trees)
+		_, err := fmt.Fprint(ts.Stdout(), trees)
+		return err
+	}))
 }

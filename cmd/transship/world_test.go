@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -148,16 +149,7 @@ func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
 // own, and tells nothing of that a script could wait for.
 func cmdSoon(ts *testscript.TestScript, _ bool, args []string) {
 	source, target := server(ts, args, 2), server(ts, args[1:], 1)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	var err error
-	for range 3000 { // a minute, then it will not come any more
-		if err = registrytest.Equal(source, target, nil); err == nil {
-			return
-		}
-		<-tick.C
-	}
-	ts.Fatalf("soon: %v", err)
+	ts.Check(within(context.Background(), comes, 4*soon, func() error { return registrytest.Equal(source, target, nil) }))
 }
 
 func cmdSince(ts *testscript.TestScript, _ bool, args []string) {

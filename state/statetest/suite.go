@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"iter"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,12 +18,15 @@ import (
 // the state there: anew each time, after the one before was closed.
 type Backend func(t *testing.T) (open func() state.Store)
 
-// Run runs the suite on a backend.
-func Run(t *testing.T, b Backend) {
-	for _, tt := range []struct {
-		name string
-		test func(t *testing.T, s state.Store)
-	}{
+// A test is one of the suite, on a state of its own.
+type test struct {
+	name string
+	test func(t *testing.T, s state.Store)
+}
+
+var (
+	// facts is what is known of registries.
+	facts = []test{
 		{"SourceTags", testSourceTags},
 		{"SeeSource", testSeeSource},
 		{"TargetTags", testTargetTags},
@@ -41,6 +45,9 @@ func Run(t *testing.T, b Backend) {
 		{"Learned", testLearned},
 		{"Refusals", testRefusals},
 		{"Uploads", testUploads},
+	}
+	// work is what is to be done.
+	work = []test{
 		{"Ask", testAsk},
 		{"Depth", testDepth},
 		{"TakeOrder", testTakeOrder},
@@ -57,17 +64,28 @@ func Run(t *testing.T, b Backend) {
 		{"NextDue", testNextDue},
 		{"Tick", testTick},
 		{"JobPasses", testJobPasses},
+	}
+	// history is what was done.
+	history = []test{
 		{"Passes", testPasses},
 		{"Prune", testPrune},
 		{"PruneWork", testPruneWork},
 		{"Standings", testStandings},
 		{"ItemsSince", testItemsSince},
+	}
+	// contract is what all methods have in common.
+	contract = []test{
 		{"BadNames", testBadNames},
 		{"Prose", testProse},
 		{"Concurrent", testConcurrent},
 		{"Ended", testEndedContext},
 		{"Closed", testClosed},
-	} {
+	}
+)
+
+// Run runs the suite on a backend.
+func Run(t *testing.T, b Backend) {
+	for _, tt := range slices.Concat(facts, work, history, contract) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := b(t)()
 			t.Cleanup(func() { check(t, s.Close()) })

@@ -86,6 +86,25 @@ func TestSlowHeaders(t *testing.T) {
 	}
 }
 
+// As many connections are open as there may be: one beyond is closed at once, and one
+// that ends makes room.
+func TestConnectionsAreBounded(t *testing.T) {
+	address, _ := startBad(t, long, long)
+	var all []net.Conn
+	for range 8 {
+		c := say(t, address, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+		if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	if text, _ := io.ReadAll(say(t, address, "GET /healthz HTTP/1.0\r\n\r\n")); len(text) > 0 {
+		t.Errorf("the ninth was told %q", text)
+	}
+	all[0].Close()
+	well(t, address)
+}
+
 // A client that never reads is given up, and what answers it ends.
 func TestNeverReads(t *testing.T) {
 	address, left := startBad(t, long, short)

@@ -36,8 +36,7 @@ const leastChallenge, mostChallenge = 16, 128
 // against the answer at their leisure.
 func (s *Server) prove(r *http.Request) (any, error) {
 	challenge := r.FormValue("challenge")
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if s.o.Token == "" || err != nil || !from.Addr().Unmap().IsLoopback() {
+	if s.o.Token == "" || !isLoopback(r.RemoteAddr) {
 		return nil, refused{http.StatusNotFound, errors.New("nothing is proved to you"), "ask from the daemon's own machine"}
 	}
 	if n := len(challenge); n < leastChallenge || n > mostChallenge {
@@ -46,7 +45,7 @@ func (s *Server) prove(r *http.Request) (any, error) {
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	at, err := netip.ParseAddrPort(fmt.Sprint(local))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("prove the token: the address that was asked at: %w", err)
 	}
 	return Proof{proofOf(s.o.Token, challenge, at)}, nil
 }

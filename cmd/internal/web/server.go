@@ -117,7 +117,7 @@ func (s *Server) Handler() http.Handler { return s.http.Handler }
 
 // Serve answers on l until ctx ends; requests under way have five seconds then.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	if isLoopback(l.Addr()) {
+	if isLoopback(l.Addr().String()) {
 		s.http.Handler = localOnly(s.http.Handler)
 	}
 	failed := make(chan error, 1)
@@ -212,8 +212,9 @@ func send(w http.ResponseWriter, status int, v any) {
 	_ = e.Encode(v) // whoever asked has gone
 }
 
-func isLoopback(a net.Addr) bool {
-	at, err := netip.ParseAddrPort(a.String())
+// isLoopback reports whether an address with a port is of this machine alone.
+func isLoopback(address string) bool {
+	at, err := netip.ParseAddrPort(address)
 	return err == nil && at.Addr().Unmap().IsLoopback()
 }
 

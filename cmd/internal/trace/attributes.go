@@ -3,6 +3,7 @@ package trace
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -55,12 +56,7 @@ type names []string
 
 func (n *names) add(name string) {
 	name = bounded(name)
-	for _, has := range *n {
-		if has == name {
-			return
-		}
-	}
-	if len(*n) < most {
+	if len(*n) < most && !slices.Contains(*n, name) {
 		*n = append(*n, name)
 	}
 }

@@ -2,7 +2,6 @@ package trace
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -90,5 +89,5 @@ func firstSet(names ...string) (name, value string) {
 // Close exports what is left, for [patience] at most, and ends.
 func (t *Tracer) Close() error {
 	defer t.out.limit()()
-	return errors.Join(t.provider.Shutdown(context.Background()))
+	return t.provider.Shutdown(context.Background())
 }

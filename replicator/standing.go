@@ -9,6 +9,9 @@ import (
 	"github.com/transship/transship/state"
 )
 
+// ItemFailed is the kind of a [state.Item] that is an image which failed.
+const ItemFailed = "failed"
+
 // stand records how far a target is behind each of its sources, for each rule.
 func (e *Engine) stand(ctx context.Context, job Job, f plan.Facts, p plan.Plan, l *ledger) error {
 	to, err := e.repo(p.Target)
@@ -117,7 +120,7 @@ func (h *share) count(s *state.Standing) (items []state.Item, behind []time.Time
 			continue
 		}
 		s.Failed++
-		item(t.Tag, "failed", t.Reason, t.Hint)
+		item(t.Tag, ItemFailed, t.Reason, t.Hint)
 	}
 	s.Behind, s.InStep = s.Failed+interrupted+waiting, max(0, s.InStep)
 	return items, behind

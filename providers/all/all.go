@@ -219,8 +219,8 @@ type limited interface {
 	Quotas() *limit.Quotas
 }
 
-// SetLimits has an open registry keep to the requests and the bytes of o from here on.
-// Its width and its quotas stay as it was opened with.
+// SetLimits has an open registry keep to the requests, the bytes and the most width of o
+// from here on. Its quotas stay as it was opened with.
 func SetLimits(r providers.Registry, o Options) {
 	if r, ok := r.(limited); ok {
 		r.Limiter().Set(o.limits())

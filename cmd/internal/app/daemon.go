@@ -49,7 +49,7 @@ func (p *program) newDaemon(set *policy.Set, store store, spool *transfer.Spool,
 		return p.newGeneration(set, store, spool, regs)
 	}}
 	d.schedule = schedule.New(schedule.Options{Memory: store, Ask: askOnTime, Logger: p.log})
-	d.workers = jobs.New(jobs.Options{Store: store, Current: d.gens.take, Workers: o.workers, Dispatch: dispatchOf(store.Store), Grace: p.opts.Grace, Tracer: p.tracer,
+	d.workers = jobs.New(jobs.Options{Store: store, Current: d.gens.take, Workers: o.workers, Dispatch: store.dispatch, Grace: p.opts.Grace, Tracer: p.tracer,
 		Done: func(_ string, r replicator.Report, took time.Duration, err error) { d.metrics.Job(r, took, err) }, Passed: d.metrics.Pass, Logger: p.log})
 	d.replicas = &replicas{count: store.replicas, among: &regs.among, log: p.log}
 	d.metrics.Read(d, store)

@@ -23,11 +23,16 @@ type display struct {
 	lines io.Writer // nil if nobody reads them
 }
 
+// quiet reports whether no progress is wanted.
+func (p *program) quiet() bool {
+	return p.opts.Progress == "none" || p.opts.Progress == "auto" && p.json()
+}
+
 // show starts the display that the options ask for.
 func (p *program) show() *display {
 	d := &display{meter: newMeter(), notes: p.stderr}
 	switch kind := p.opts.Progress; {
-	case kind == "none", kind == "auto" && p.json():
+	case p.quiet():
 	case kind == "bars", kind == "auto" && isTerminal(p.stderr):
 		d.bars = showBars(p.stderr, d.meter)
 	case p.json():

@@ -16,7 +16,7 @@ func (p *pool) hosts() []metrics.Host {
 	defer p.mu.Unlock()
 	found := map[string]*metrics.Host{}
 	for _, list := range p.open {
-		l := list[len(list)-1] // those before it share its limits
+		l := list[len(list)-1] // those before it at the same host share its limits; at another they end soon
 		load, ok := all.LoadOf(l.reg)
 		if !ok {
 			continue

@@ -73,3 +73,8 @@ func (s *selection) takes(rule, repo string) bool {
 		return ok
 	})
 }
+
+// narrowed reports whether some pick is of a part of a rule.
+func (s *selection) narrowed() bool {
+	return slices.ContainsFunc(s.picks, func(p pick) bool { return !p.all })
+}

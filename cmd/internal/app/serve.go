@@ -97,7 +97,7 @@ func (p *program) serve(ctx context.Context, o serveOptions) (err error) {
 	defer listener.Close() // the server has closed it
 	store, err := openStore(ctx, p.opts.State, p.log)
 	if err != nil {
-		return aspect{err, whatState(p.opts.State)}
+		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	token, err := p.apiToken(o.tokenFile, true)
@@ -159,11 +159,13 @@ func (p *program) reloads(ctx context.Context, d *daemon, hup <-chan os.Signal) 
 	}
 }
 
-// A store is the daemon's state, and what it knows of others that share it.
+// A store is the daemon's state, and what it knows of others that share it: nil where
+// nobody can.
 type store struct {
 	state.Store
-	turns    transfer.Turns                     // nil where nobody can
-	replicas func(context.Context) (int, error) // counts them; nil where nobody can
+	dispatch jobs.Dispatch // nil where workers have their own
+	turns    transfer.Turns
+	replicas func(context.Context) (int, error) // counts them
 }
 
 // openStore opens the state at a path or a database's address.
@@ -171,32 +173,19 @@ func openStore(ctx context.Context, where string, log *slog.Logger) (store, erro
 	if isDatabase(where) {
 		s, err := postgres.Open(ctx, where, postgres.Options{Logger: log, Replica: true})
 		if err != nil {
-			return store{}, err
+			return store{}, aspect{err, errDatabase}
 		}
-		return store{s, s, s.Replicas}, nil
+		return store{Store: s, dispatch: s.Dispatch, turns: s, replicas: s.Replicas}, nil
 	}
 	s, err := sqlite.Open(ctx, where, sqlite.Options{})
-	return store{Store: s}, err
-}
-
-// dispatchOf is the dispatcher that comes with a state; nil where workers have their own.
-func dispatchOf(s state.Store) jobs.Dispatch {
-	if p, ok := s.(*postgres.Store); ok {
-		return p.Dispatch
+	if err != nil {
+		return store{}, aspect{err, errState}
 	}
-	return nil
+	return store{Store: s}, nil
 }
 
 func isDatabase(where string) bool {
 	return strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://")
-}
-
-// whatState is what of an error that state cannot be opened.
-func whatState(where string) error {
-	if isDatabase(where) {
-		return errDatabase
-	}
-	return errState
 }
 
 // stateName is for logs: an address may hold a password.

@@ -77,16 +77,6 @@ func (p *program) syncByDaemon(ctx context.Context, set *policy.Set, only []stri
 	return p.verdict(out, nil)
 }
 
-// narrowed reports whether some pick is of a part of a rule.
-func (s *selection) narrowed() bool {
-	for _, p := range s.picks {
-		if !p.all {
-			return true
-		}
-	}
-	return false
-}
-
 // askRuns asks for a run of each rule that is not paused in the policy.
 func askRuns(ctx context.Context, c *web.Client, rules []policy.Rule) (runs []*pursuit, err error) {
 	for _, r := range rules {
@@ -167,9 +157,10 @@ func wants(queue []state.Row, rule string) bool {
 	return slices.ContainsFunc(queue, func(row state.Row) bool { return row.Key == jobs.ExpandKey(rule) })
 }
 
-// tellRun writes a line where the progress that is shown is one of lines or bars.
+// tellRun writes a line to standard error when a run has got further, unless no
+// progress is wanted.
 func (p *program) tellRun(before, now state.Pass) {
-	if p.opts.Progress == "none" || p.opts.Progress == "auto" && p.json() || now.Ran == before.Ran && now.ID == before.ID {
+	if p.quiet() || now.Ran == before.Ran && now.ID == before.ID {
 		return
 	}
 	fmt.Fprintf(p.stderr, "rule %s: %d of %s looked at\n", now.Rule, now.Ran, count(int(now.Jobs), "repository"))
@@ -191,7 +182,7 @@ func outcomeOf(ctx context.Context, c *web.Client, runs []*pursuit) (outcome, er
 			return out, err
 		}
 		for _, i := range s.Items {
-			if i.Kind == "failed" {
+			if i.Kind == replicator.ItemFailed {
 				out.Failures = append(out.Failures, replicator.Failure{Rule: i.Rule, Target: plan.Place{Registry: i.Target.Host, Repo: i.Target.Name},
 					Tag: i.Tag, Kind: providers.Unknown, Reason: i.Reason, Hint: i.Hint})
 			}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -95,12 +94,11 @@ func idler(t *testing.T, dir string) idleDaemon {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
 	})
-	serving := regexp.MustCompile(`msg=serving listen=(\S+)`)
 	d := idleDaemon{pid: cmd.Process.Pid}
 	err = within(t.Context(), comes, soon, func() error {
 		raw, err := os.ReadFile(log.Name())
-		if found := serving.FindSubmatch(raw); found != nil {
-			d.address = string(found[1])
+		if found := listensAt.FindStringSubmatch(string(raw)); found != nil {
+			d.address = found[1]
 			return nil
 		}
 		return errors.Join(errors.New("the daemon does not serve"), err)

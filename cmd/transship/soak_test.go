@@ -208,6 +208,9 @@ func (s *soak) verdict(t *testing.T) {
 	t.Logf("%v: %d samples, %d did not come; processor %.0f s", *soakTime, len(s.samples), s.lost, last["process_cpu_seconds_total"])
 	t.Logf("| %-30s | %12s | %12s | %12s | %12s |", "median", "first third", "middle", "last", "most")
 	for _, g := range gauges {
+		if _, told := last[g.name]; !told {
+			t.Errorf("%s is not told", g.name)
+		}
 		first, middle, end := s.median(g.name, 0, third), s.median(g.name, third, 2*third), s.median(g.name, 2*third, len(s.samples))
 		t.Logf("| %-30s | %12.0f | %12.0f | %12.0f | %12.0f |", g.name, first, middle, end, s.most(g.name))
 		if end > middle*1.1+g.slack {

@@ -55,7 +55,7 @@ func (r *Registry) close(owner string, err error) {
 	r.told = true
 	r.mu.Unlock()
 	if !told {
-		r.log.Warn("GitHub's packages API is closed to this credential: tags are listed by name, and each is asked for by itself",
+		r.log.Warn("GitHub's packages API does not tell us for now: tags are listed by name, and each is asked for by itself",
 			"host", r.Host(), "owner", owner, "err", err, "try", hintAPI(err))
 	}
 }

@@ -15,7 +15,7 @@ const (
 	hintRead        = "make a classic token with read:packages, and give its user or workflow access to the package; ghcr.io says the same of one that is not there"
 	hintSSO         = "authorize the token for the organization's single sign-on (github.com/settings/tokens)"
 	hintEgress      = "the account's traffic out of GitHub is used up; it comes back by itself: ask for less at once with limits.bytes, or raise the account's spending limit"
-	hintAPIBusy     = "GitHub wants fewer requests at once: lower limits.requests of this registry if it goes on; until then each tag is asked for by itself"
+	hintAPIBusy     = "GitHub wants fewer requests at once: lower limits.requests of this registry if it goes on; for an hour each tag is asked for by itself"
 	hintAPISpent    = "the API's requests of this hour are used up; until then each tag is asked for by itself"
 )
 

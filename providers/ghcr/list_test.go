@@ -123,7 +123,7 @@ func TestClosed(t *testing.T) {
 			if n := s.Calls()["versions"]; n != tt.calls {
 				t.Errorf("%d calls of the API, want %d", n, tt.calls)
 			}
-			if n := strings.Count(log.String(), "packages API is closed"); n != map[bool]int{true: 1}[tt.said] {
+			if n := strings.Count(log.String(), "packages API does not tell us"); n != map[bool]int{true: 1}[tt.said] {
 				t.Errorf("said %d times: %s", n, log)
 			}
 			if strings.Contains(log.String(), tt.as.Text) && tt.as.Text != "" {

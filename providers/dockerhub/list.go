@@ -96,7 +96,7 @@ func pages[T any](ctx context.Context, r *Registry, q oci.Question) iter.Seq2[T,
 				return
 			}
 		}
-		yield(none, r.fail(q.Op, q.Repo, providers.Invalid, errors.New("the list has no end"), ""))
+		yield(none, r.fail(q.Op, q.Repo, providers.Invalid, oci.ErrEndless, oci.HintEndless))
 	}
 }
 

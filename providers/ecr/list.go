@@ -15,6 +15,7 @@ import (
 	mediatypes "github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/oci"
 )
 
 const (
@@ -38,7 +39,7 @@ func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 		for range maxPages {
 			out, err := call(ctx, r, opRepositories, "", in, (*ecr.Client).DescribeRepositories)
 			if err == nil && in.NextToken != nil && aws.ToString(out.NextToken) == *in.NextToken {
-				err = r.fail(opRepositories, "", providers.Invalid, errEndless, "")
+				err = r.fail(opRepositories, "", providers.Invalid, oci.ErrEndless, oci.HintEndless)
 			}
 			if err != nil {
 				yield("", err)
@@ -54,11 +55,9 @@ func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 				return
 			}
 		}
-		yield("", r.fail(opRepositories, "", providers.Invalid, errEndless, ""))
+		yield("", r.fail(opRepositories, "", providers.Invalid, oci.ErrEndless, oci.HintEndless))
 	}
 }
-
-var errEndless = errors.New("the list has no end")
 
 // Rows lists every manifest of repo, a thousand a call, those in the archive too.
 func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Row, error] {
@@ -70,7 +69,7 @@ func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Ro
 		for range maxPages {
 			out, err := r.images(ctx, repo, in)
 			if err == nil && in.NextToken != nil && aws.ToString(out.NextToken) == *in.NextToken {
-				err = r.fail(opRows, repo, providers.Invalid, errEndless, "")
+				err = r.fail(opRows, repo, providers.Invalid, oci.ErrEndless, oci.HintEndless)
 			}
 			if err != nil {
 				yield(providers.Row{}, err)
@@ -91,7 +90,7 @@ func (r *Registry) Rows(ctx context.Context, repo string) iter.Seq2[providers.Ro
 				return
 			}
 		}
-		yield(providers.Row{}, r.fail(opRows, repo, providers.Invalid, errEndless, ""))
+		yield(providers.Row{}, r.fail(opRows, repo, providers.Invalid, oci.ErrEndless, oci.HintEndless))
 	}
 }
 

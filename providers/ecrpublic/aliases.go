@@ -11,6 +11,7 @@ import (
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/ecr"
+	"github.com/transship/transship/providers/oci"
 )
 
 const opAliases = "list aliases"
@@ -66,7 +67,7 @@ func (r *Registry) ask(ctx context.Context) (names []string, err error) {
 			return names, nil
 		}
 	}
-	return nil, r.fail(opAliases, "", providers.Invalid, errEndless, "")
+	return nil, r.fail(opAliases, "", providers.Invalid, oci.ErrEndless, oci.HintEndless)
 }
 
 // ours reports whether a repository is below an alias of our account.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/providers/ecr"
+	"github.com/transship/transship/providers/oci"
 )
 
 const (
@@ -28,8 +29,6 @@ const (
 	opRepositories = "list repositories"
 	opRows         = "list tags"
 )
-
-var errEndless = errors.New("the list has no end")
 
 const (
 	hintOthers = "name the repositories in the rule, in from.repositories.include, without a pattern"
@@ -49,7 +48,7 @@ func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 		for range maxPages {
 			out, err := ecr.Call(ctx, r.account, opRepositories, "", in, (*ecrpublic.Client).DescribeRepositories)
 			if err == nil && in.NextToken != nil && aws.ToString(out.NextToken) == *in.NextToken {
-				err = r.fail(opRepositories, "", providers.Invalid, errEndless, "")
+				err = r.fail(opRepositories, "", providers.Invalid, oci.ErrEndless, oci.HintEndless)
 			}
 			if err != nil {
 				yield("", err)
@@ -65,7 +64,7 @@ func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 				return
 			}
 		}
-		yield("", r.fail(opRepositories, "", providers.Invalid, errEndless, ""))
+		yield("", r.fail(opRepositories, "", providers.Invalid, oci.ErrEndless, oci.HintEndless))
 	}
 }
 
@@ -111,7 +110,7 @@ func (r *Registry) images(ctx context.Context, repo string, yield func(providers
 	for range maxPages {
 		out, err := ecr.Call(ctx, r.account, opRows, repo, in, (*ecrpublic.Client).DescribeImages)
 		if err == nil && in.NextToken != nil && aws.ToString(out.NextToken) == *in.NextToken {
-			err = r.fail(opRows, repo, providers.Invalid, errEndless, "")
+			err = r.fail(opRows, repo, providers.Invalid, oci.ErrEndless, oci.HintEndless)
 		}
 		if err != nil {
 			yield(providers.Row{}, err)
@@ -132,7 +131,7 @@ func (r *Registry) images(ctx context.Context, repo string, yield func(providers
 			return
 		}
 	}
-	yield(providers.Row{}, r.fail(opRows, repo, providers.Invalid, errEndless, ""))
+	yield(providers.Row{}, r.fail(opRows, repo, providers.Invalid, oci.ErrEndless, oci.HintEndless))
 }
 
 // rowOf reads an image. Its time is when the digest arrived, whenever its tags did.

@@ -31,8 +31,6 @@ const (
 	opRows         = "list tags"
 )
 
-var errEndless = errors.New("the list has no end")
-
 // pages goes through a list of the API, a thousand a call.
 func pages[T any](ctx context.Context, r *Registry, op, method, repo string,
 	list func(*artifactregistry.Client, context.Context) iterator.Pageable) iter.Seq2[T, error] {
@@ -46,7 +44,7 @@ func pages[T any](ctx context.Context, r *Registry, op, method, repo string,
 				return iterator.NewPager(list(c, ctx), pageSize, at).NextPage(&items)
 			})
 			if err == nil && at != "" && next == at {
-				err = r.fail(op, repo, providers.Invalid, errEndless, "")
+				err = r.fail(op, repo, providers.Invalid, oci.ErrEndless, oci.HintEndless)
 			}
 			if err != nil {
 				yield(none, err)
@@ -61,7 +59,7 @@ func pages[T any](ctx context.Context, r *Registry, op, method, repo string,
 				return
 			}
 		}
-		yield(none, r.fail(op, repo, providers.Invalid, errEndless, ""))
+		yield(none, r.fail(op, repo, providers.Invalid, oci.ErrEndless, oci.HintEndless))
 	}
 }
 

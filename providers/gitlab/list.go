@@ -42,7 +42,7 @@ func (r *Registry) own(ctx context.Context, repo string, yield func(providers.Ro
 		Values: url.Values{"n": {"1000"}, "referrers": {"true"}}, Scopes: []string{"repository:" + repo + ":pull"}}
 	told := map[string]bool{}
 	first := true
-	noList := r.fail(opRows, repo, providers.Invalid, errors.New("the registry's answer is no list of tags"), "")
+	noList := r.fail(opRows, repo, providers.Invalid, errors.New("the registry's answer is no list of tags"), "check that host is GitLab's registry")
 	for page, err := range oci.Decoded[[]tag](r.Pages(ctx, q), noList) {
 		if first && providers.KindOf(err) == providers.NotFound {
 			return err

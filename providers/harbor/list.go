@@ -24,8 +24,6 @@ const (
 	maxPages = 20_000 // of one list: two million names
 )
 
-var errEndless = errors.New("the list has no end")
-
 // pages goes through a list of the API by the numbers of its pages: as far as it
 // says that there are more, and where it does not, to the first that is not full.
 func pages[T any](ctx context.Context, r *Registry, q oci.Question) iter.Seq2[[]T, error] {
@@ -44,7 +42,7 @@ func pages[T any](ctx context.Context, r *Registry, q oci.Question) iter.Seq2[[]
 				return
 			}
 		}
-		yield(nil, r.fail(q.Op, q.Repo, providers.Invalid, errEndless, ""))
+		yield(nil, r.fail(q.Op, q.Repo, providers.Invalid, oci.ErrEndless, oci.HintEndless))
 	}
 }
 

@@ -151,7 +151,7 @@ func (a *API) Pages(ctx context.Context, q Question) iter.Seq2[json.RawMessage, 
 				return
 			}
 		}
-		yield(nil, a.r.fail(c, providers.Invalid, errors.New("the list has no end"), ""))
+		yield(nil, a.r.fail(c, providers.Invalid, ErrEndless, HintEndless))
 	}
 }
 

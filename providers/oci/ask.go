@@ -46,7 +46,7 @@ func (r *Registry) Pages(ctx context.Context, q Query) iter.Seq2[json.RawMessage
 				return
 			}
 		}
-		yield(nil, r.fail(c, providers.Invalid, errors.New("the list has no end"), ""))
+		yield(nil, r.fail(c, providers.Invalid, ErrEndless, HintEndless))
 	}
 }
 

@@ -2,8 +2,15 @@ package oci
 
 import (
 	"encoding/json"
+	"errors"
 	"iter"
 )
+
+// ErrEndless is the error of a list whose pages go on beyond any bound, or in a
+// circle, and HintEndless is what to do about it.
+var ErrEndless = errors.New("the list has no end")
+
+const HintEndless = "look at what answers between here and the registry, and try again; until then name the repositories in the rule"
 
 // Listed reports whether a name in a list can be a repository's. One that cannot be is
 // logged, and is to be left out.

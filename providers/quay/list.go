@@ -24,8 +24,6 @@ const (
 	maxPages = 20_000 // of one list: two million names
 )
 
-var errEndless = errors.New("the list has no end")
-
 // Repositories lists those of the namespace that prefix names by the API, where
 // that knows us or nobody signs in, and else what the catalog shows the account.
 func (r *Registry) Repositories(ctx context.Context, prefix string) iter.Seq2[string, error] {
@@ -73,12 +71,12 @@ func (r *Registry) namespace(ctx context.Context, namespace, prefix string, yiel
 		case "":
 			return
 		case q.Values.Get("next_page"):
-			yield("", r.fail(opRepositories, "", providers.Invalid, errEndless, ""))
+			yield("", r.fail(opRepositories, "", providers.Invalid, oci.ErrEndless, oci.HintEndless))
 			return
 		}
 		q.Values.Set("next_page", page.Next)
 	}
-	yield("", r.fail(opRepositories, "", providers.Invalid, errEndless, ""))
+	yield("", r.fail(opRepositories, "", providers.Invalid, oci.ErrEndless, oci.HintEndless))
 }
 
 type namespacePage struct {
@@ -162,7 +160,7 @@ func (r *Registry) tags(ctx context.Context, repo string, yield func(providers.R
 			break
 		}
 	}
-	return false, r.fail(opRows, repo, providers.Invalid, errEndless, "")
+	return false, r.fail(opRows, repo, providers.Invalid, oci.ErrEndless, oci.HintEndless)
 }
 
 type tagPage struct {

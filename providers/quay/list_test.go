@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/transship/transship/providers"
+	"github.com/transship/transship/providers/oci"
 	"github.com/transship/transship/providers/quay/quaytest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
@@ -69,7 +70,7 @@ func TestListsWithoutAnEnd(t *testing.T) {
 	r := open(t, s, "acme+sync", s.Account("acme+sync", quaytest.Admin("acme")), withToken(s, "acme+sync"))
 	r.pages = 20
 	_, err := trial.Collect(r.Repositories(t.Context(), "acme/"))
-	trial.WantKind(t, err, providers.Invalid, "")
+	trial.WantKind(t, err, providers.Invalid, oci.HintEndless)
 	if n := s.Calls()["repositories"]; n != 20 {
 		t.Errorf("%d pages, want 20", n)
 	}

@@ -20,8 +20,8 @@ import (
 
 // Options are all optional.
 type Options struct {
-	// MaxConns bounds the connections of this process, of which one holds its locks.
-	// 0 is 8; fewer than 3 are taken as 3.
+	// MaxConns bounds the connections of this process, of which one holds its locks,
+	// beside the dispatcher's: four, and one that listens. 0 is 8; fewer than 3 are taken as 3.
 	MaxConns int
 	// Every is how often Dispatch looks for what was lost: rows that a process ran which
 	// died, wake-ups that one had taken. 0 is 2 s.

@@ -124,6 +124,11 @@ func TestDashboard(t *testing.T) {
 	if missing := unknown(names, text); len(missing) > 0 {
 		t.Errorf("it asks for what nobody tells: %v", missing)
 	}
+	for _, name := range names {
+		if strings.HasPrefix(name, "transship_") && !strings.Contains(text, name) {
+			t.Errorf("no panel shows %s", name)
+		}
+	}
 	ids, taken, known := map[int]bool{}, map[[2]int]string{}, map[string]bool{"__rate_interval": true, "__all": true}
 	for _, v := range d.Templating.List {
 		known[v.Name] = true

@@ -59,7 +59,7 @@ func (o *Options) policyFlags(f *pflag.FlagSet) {
 
 // stateFlags adds what every command with a memory takes.
 func (o *Options) stateFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.State, "state", o.State, "state `FILE`; deleting it costs time, nothing else")
+	f.StringVar(&o.State, "state", o.State, "state `FILE`; deleting it costs time, and little else")
 }
 
 // runFlags adds what commands take that move images.

@@ -123,6 +123,7 @@ type Node struct {
 	Subject      v1.Hash `json:"subject,omitzero"`   // of a referrer; zero for one that has only a cosign tag
 	Tag          string  `json:"tag,omitempty"`      // a cosign tag under which the referrer is put, instead of its digest
 	Fallback     bool    `json:"fallback,omitempty"` // add it to its subject's fallback index too: the target lacks the referrers API, or, of one that is Here, does not list it
+	Indexed      bool    `json:"indexed,omitempty"`  // of one that is Fallback: the source's fallback index lists it, so it need not say itself what it refers to
 }
 
 // A Blob is a config or a layer below a Node.

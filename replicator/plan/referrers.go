@@ -34,6 +34,7 @@ type entry struct {
 	v1.Descriptor
 	subject v1.Hash
 	tag     string // of cosign's scheme
+	indexed bool   // subject's fallback index lists it: that may be all that says so
 }
 
 // referrersOf returns what refers to g's root, and to its children as far as the
@@ -115,16 +116,31 @@ func (r *referring) entries(subject v1.Hash, ask bool) (list []entry, bad *troub
 	ds, bad := r.listed(subject, ask)
 	more, b := r.fallback(subject)
 	bad = worse(bad, b)
+	indexed := make(map[v1.Hash]bool, len(more))
+	for _, d := range more {
+		indexed[d.Digest] = true
+	}
 	tags, tagged, b := r.cosign(subject)
 	bad = worse(bad, b)
 	for _, d := range slices.SortedFunc(slices.Values(append(slices.Clone(ds), more...)), func(a, b v1.Descriptor) int {
 		return compareHash(a.Digest, b.Digest)
 	}) {
 		if n := len(list); !tagged[d.Digest] && (n == 0 || list[n-1].Digest != d.Digest) {
-			list = append(list, entry{Descriptor: d, subject: subject})
+			list = append(list, entry{Descriptor: d, subject: subject, indexed: indexed[d.Digest]})
 		}
 	}
 	return append(list, tags...), bad
+}
+
+// says reports whether m, which is listed as e, refers to e's subject by what it
+// says itself. One that says nothing does where a fallback index lists it; the API
+// lists by the subject that a manifest names (OCI distribution-spec, "Listing
+// Referrers"), and what it lists without one is a mistake.
+func (e entry) says(m Manifest) bool {
+	if m.Subject == nil {
+		return e.indexed
+	}
+	return m.Subject.Digest == e.subject
 }
 
 // cosign returns the entries that cosign's tags name. A registry may list them as
@@ -226,7 +242,7 @@ func (r *referring) referrer(e entry) (n Node, use bool, bad *trouble) {
 	n = Node{Descriptor: v1.Descriptor{Digest: e.Digest, MediaType: e.MediaType, Size: e.Size}, ArtifactType: e.ArtifactType,
 		Here: true, Tag: e.tag}
 	if e.tag == "" {
-		n.Subject, n.Fallback = e.subject, unlisted
+		n.Subject, n.Fallback, n.Indexed = e.subject, unlisted, unlisted && e.indexed
 	}
 	if here {
 		r.held = append(r.held, n.Digest)
@@ -246,7 +262,7 @@ func (r *referring) absent(e entry) (n Node, use bool, bad *trouble) {
 	if bad != nil {
 		return Node{}, false, bad
 	}
-	if m.Subject != nil && m.Subject.Digest != e.subject && e.tag == "" {
+	if e.tag == "" && !e.says(m) {
 		return Node{}, false, nil
 	}
 	if ok, _ := r.rule.ArtifactTypes.Match(m.ArtifactType); !ok && e.tag == "" {
@@ -257,6 +273,7 @@ func (r *referring) absent(e entry) (n Node, use bool, bad *trouble) {
 		return Node{}, false, bad
 	}
 	n.Here, n.Tag, n.Fallback = false, e.tag, r.lists(e, m)
+	n.Indexed = n.Fallback && e.indexed
 	if m.Subject != nil || e.tag == "" {
 		n.Subject = e.subject
 	}

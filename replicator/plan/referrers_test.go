@@ -2,11 +2,13 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/transship/transship/policy"
 	"github.com/transship/transship/providers"
@@ -139,13 +141,32 @@ func TestListsOfStrangers(t *testing.T) {
 	p := Diff(f)
 	for _, img := range p.Images {
 		for _, r := range img.Referrers {
-			if m := src.Manifests[r.Digest]; m.Subject != nil && r.Subject != m.Subject.Digest {
-				t.Errorf("%s is to be listed under %s, and refers to %s", r.Digest, r.Subject, m.Subject.Digest)
+			if m := src.Manifests[r.Digest]; m.Subject == nil || r.Subject != m.Subject.Digest {
+				t.Errorf("%s is to be listed under %s, and refers to %v", w.names[r.Digest], w.names[r.Subject], m.Subject)
 			}
 		}
 	}
 	if needs := Missing(f); !needs.Empty() {
 		t.Errorf("it goes on asking: %+v", needs)
+	}
+}
+
+// What the target holds is not read to plan: the plan says which of it a fallback
+// index of the source names, as only that may list what names no subject.
+func TestWhoListsWhatTheTargetHolds(t *testing.T) {
+	w := newWorld(t, "v1=m1(c1) fallback-m1=fx[s1(e)] m1<s2(e b)", "app: v1=m1 s1=s1 s2=s2 other=m2(c2)")
+	w.caps.Referrers = providers.No
+	clear(w.ours)
+	w.referrers[w.hash("m1")] = append(w.referrers[w.hash("m1")], w.desc("m2", 1, types.OCIManifestSchema1))
+	indexed := map[string]bool{}
+	for _, r := range Diff(w.facts()).Images[0].Referrers {
+		if !r.Here || !r.Fallback {
+			t.Errorf("%s: here %t, fallback %t", w.names[r.Digest], r.Here, r.Fallback)
+		}
+		indexed[w.names[r.Digest]] = r.Indexed
+	}
+	if want := map[string]bool{"s1": true, "s2": false, "m2": false}; !maps.Equal(indexed, want) {
+		t.Errorf("a fallback index lists %v, want %v", indexed, want)
 	}
 }
 

@@ -20,7 +20,7 @@ type fallbacks struct {
 }
 
 // list notes n for its subject's fallback index, unless it says itself that it
-// refers to something else.
+// refers to something else, or to nothing while only the referrers API said more.
 func (w *work) list(ctx context.Context, n plan.Node, lists *fallbacks) error {
 	m, err := w.manifest(ctx, n)
 	if err != nil {
@@ -30,7 +30,7 @@ func (w *work) list(ctx context.Context, n plan.Node, lists *fallbacks) error {
 	if err != nil {
 		return onSide(Source, err)
 	}
-	if c.Subject != nil && c.Subject.Digest != n.Subject {
+	if c.Subject == nil && !n.Indexed || c.Subject != nil && c.Subject.Digest != n.Subject {
 		return nil
 	}
 	if lists.of == nil {

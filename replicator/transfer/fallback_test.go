@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -63,6 +64,28 @@ func TestListedReferrerIsBrought(t *testing.T) {
 	w.verify(plans)
 	if _, ok := w.targets[0].Resolve("app", sbom.Digest.String()); !ok {
 		t.Error("the referrer is not there")
+	}
+}
+
+// A source's referrers API that lists what names no subject is not believed: an
+// index of such at a target where tags do not move could not be put right.
+func TestStrangerIsNotListed(t *testing.T) {
+	for _, here := range []bool{true, false} {
+		t.Run(fmt.Sprintf("here %t", here), func(t *testing.T) {
+			w := newWorld(t, 1, func(w *world) { w.targets[0].Set(func(q *registrytest.Quirks) { q.NoReferrers = true }) })
+			subject, stranger := simple("app", 5000), simple("stranger", 100)
+			plans := w.load(append(one("app", "v1", subject), content.Entry{Repo: "app", Manifest: stranger, Tags: []string{"x"}}))
+			if here {
+				w.mustAll(w.run(plans[1:]))
+			}
+			n := nodeOf(stranger)
+			n.Subject, n.Fallback, n.Here = subject.Digest, here, here
+			plans[0].Images[0].Referrers = []plan.Node{n}
+			w.mustAll(w.run(plans[:1]))
+			if m, ok := w.targets[0].Resolve("app", providers.FallbackTag(subject.Digest)); ok {
+				t.Errorf("it is listed: %s", m.Raw)
+			}
+		})
 	}
 }
 

@@ -534,7 +534,7 @@ func TestUnnamedSubjectTeachesNothing(t *testing.T) {
 	corpus := one("app", "v1", subject)
 	plans := w.load(append(corpus, content.Entry{Repo: "app", Manifest: about, Tags: []string{"x"}}))
 	n := nodeOf(about)
-	n.Subject, n.Fallback = subject.Digest, true
+	n.Subject, n.Fallback, n.Indexed = subject.Digest, true, true
 	plans[0].Images[0].Referrers = []plan.Node{n}
 	w.mustAll(w.run(plans[:1]))
 	w.wantFallback(plans[0], n)

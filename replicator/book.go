@@ -8,7 +8,6 @@ import (
 
 	"github.com/transship/transship/policy"
 	"github.com/transship/transship/replicator/survey"
-	"github.com/transship/transship/state"
 )
 
 // A book knows the links of all rules as they were last listed, so that one rule
@@ -54,30 +53,6 @@ func (e *Engine) ExpandRule(ctx context.Context, rule policy.Rule) ([]Job, []Pro
 	x.links = e.book.connected(x, mine)
 	x.expect()
 	return x.jobs(), problems, nil
-}
-
-// forget drops the standings of a rule that none of its links leads to: the source
-// or the policy has them no more, and they would be behind for ever.
-func (e *Engine) forget(ctx context.Context, rule string, links []survey.Link) error {
-	known, err := e.opts.State.Standings(ctx, rule)
-	if err != nil || len(known) == 0 {
-		return err
-	}
-	wanted := map[[2]state.Repo]bool{}
-	for _, l := range links {
-		from, err := e.repo(l.From)
-		if err != nil {
-			return nil // whoever opens it says so
-		}
-		to, err := e.repo(l.To)
-		if err != nil {
-			return nil
-		}
-		wanted[[2]state.Repo{from, to}] = true
-	}
-	return e.opts.State.ForgetStandings(ctx, slices.DeleteFunc(known, func(s state.Standing) bool {
-		return wanted[[2]state.Repo{s.Source, s.Target}]
-	}))
 }
 
 // refresh lists the rules but one that were not listed for an hour, those of several

@@ -87,7 +87,20 @@ rules:
 			t.Fatal(err)
 		}
 	}
+	past := func(name string) state.Standing {
+		s, err := r.pastOf(t.Context(), at("apps", name, "one", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if past("a/gone").Surveyed.IsZero() {
+		t.Error("what is known of a target is not taken from state")
+	}
 	r.expandRule("apps")
+	if !past("a/gone").Surveyed.IsZero() || past("a/x").Surveyed.IsZero() {
+		t.Errorf("a repository that comes back begins with %+v, one that stayed with %+v", past("a/gone"), past("a/x"))
+	}
 	list, err := r.state.Standings(t.Context(), "")
 	var got []string
 	for _, s := range list {

@@ -2,10 +2,12 @@ package replicator
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/transship/transship/providers"
 	"github.com/transship/transship/replicator/plan"
+	"github.com/transship/transship/replicator/survey"
 	"github.com/transship/transship/state"
 )
 
@@ -199,4 +201,32 @@ func (e *Engine) pastOf(ctx context.Context, s state.Standing) (state.Standing, 
 		}
 	}
 	return e.past[s.Rule][[2]state.Repo{s.Source, s.Target}], nil
+}
+
+// forget drops the standings of a rule that none of its links leads to: the source
+// or the policy has them no more, and they would be behind for ever.
+func (e *Engine) forget(ctx context.Context, rule string, links []survey.Link) error {
+	known, err := e.opts.State.Standings(ctx, rule)
+	if err != nil || len(known) == 0 {
+		return err
+	}
+	wanted := map[[2]state.Repo]bool{}
+	for _, l := range links {
+		from, err := e.repo(l.From)
+		if err != nil {
+			return nil // whoever opens it says so
+		}
+		to, err := e.repo(l.To)
+		if err != nil {
+			return nil
+		}
+		wanted[[2]state.Repo{from, to}] = true
+	}
+	gone := slices.DeleteFunc(known, func(s state.Standing) bool { return wanted[[2]state.Repo{s.Source, s.Target}] })
+	e.mu.Lock()
+	for _, s := range gone {
+		delete(e.past[rule], [2]state.Repo{s.Source, s.Target})
+	}
+	e.mu.Unlock()
+	return e.opts.State.ForgetStandings(ctx, gone)
 }

@@ -150,12 +150,15 @@ func (x *expansion) catalog(ctx context.Context, registry, prefix string) listin
 	}
 	for repo, err := range reg.Repositories(ctx, prefix) {
 		if err != nil {
-			l.err = fmt.Errorf("source: %w", err)
+			l.err = err
 			break
 		}
 		l.repos = append(l.repos, repo)
 	}
-	x.outages.tell(registry, l.err, x.e.opts.Now())
+	x.outages.tell(ctx, registry, l.err, x.e.opts.Now())
+	if l.err != nil {
+		l.err = fmt.Errorf("source: %w", l.err)
+	}
 	slices.Sort(l.repos)
 	l.repos = slices.Compact(l.repos)
 	x.listed[key] = l

@@ -19,8 +19,9 @@ type outages struct {
 }
 
 type outage struct {
-	err         error
-	told, until time.Time // until then nobody tries
+	err   error
+	told  time.Time
+	until time.Time // until then nobody tries
 }
 
 const (
@@ -43,7 +44,7 @@ func (o *outages) refuse(registry string, now time.Time) error {
 		return nil
 	}
 	if now.Before(out.until) {
-		return fmt.Errorf("not asked again since %s: %w", out.told.Format(time.TimeOnly), out.err)
+		return fmt.Errorf("registry %s failed at %s and is left alone for a while: %w", registry, out.told.UTC().Format(time.RFC3339), out.err)
 	}
 	out.until = now.Add(outageTry)
 	o.last[registry] = out
@@ -58,20 +59,30 @@ func (o *outages) down(registry string, now time.Time) bool {
 	return down && now.Sub(out.told) < bookLife
 }
 
-// tell says how asking it went.
-func (o *outages) tell(registry string, err error, now time.Time) {
+// tell says how asking it went. Whoever gave up for want of time says nothing of the
+// registry to its own rules; the others leave it to these. Whoever was stopped says
+// nothing at all.
+func (o *outages) tell(ctx context.Context, registry string, err error, now time.Time) {
 	if o == nil {
 		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	away := providers.KindOf(err) == providers.Unavailable || errors.Is(err, context.DeadlineExceeded)
-	if !away || errors.Is(err, context.Canceled) {
-		delete(o.last, registry)
-		return
-	}
 	if o.last == nil {
 		o.last = map[string]outage{}
 	}
-	o.last[registry] = outage{err, now, now.Add(outageRest)}
+	out, down := o.last[registry]
+	switch stopped := ctx.Err(); {
+	case err != nil && errors.Is(stopped, context.Canceled):
+		if down {
+			out.until = now
+			o.last[registry] = out
+		}
+	case err != nil && stopped != nil:
+		o.last[registry] = outage{err, now, now}
+	case providers.KindOf(err) == providers.Unavailable || errors.Is(err, context.DeadlineExceeded):
+		o.last[registry] = outage{err, now, now.Add(outageRest)}
+	default:
+		delete(o.last, registry)
+	}
 }

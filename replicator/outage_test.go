@@ -60,7 +60,8 @@ func TestOutage(t *testing.T) {
 	if n := dead.asks(); n != 1 {
 		t.Errorf("a registry that is down was asked %d times for rules of one registry, want once", n)
 	}
-	if got := r.expandRule("dead2"); !strings.HasPrefix(got, "(source: not asked again since ") {
+	got := r.expandRule("dead2")
+	if want := "(source: registry one failed at " + r.now.UTC().Format(time.RFC3339) + " and is left alone"; !strings.HasPrefix(got, want) || strings.Count(got, "source: ") != 1 {
 		t.Errorf("a rule of a registry that is down: %s", got)
 	}
 	r.expandRule("fine")
@@ -75,7 +76,7 @@ func TestOutage(t *testing.T) {
 	}
 	r.clients["one"] = dead.Registry
 	r.now = r.now.Add(outageRest)
-	if got := r.expandRule("dead1"); strings.Contains(got, "not asked again") {
+	if got := r.expandRule("dead1"); strings.Contains(got, "left alone") {
 		t.Errorf("a registry that answers again: %s", got)
 	}
 }
@@ -102,4 +103,41 @@ func TestOutageHoldsUpItsOwn(t *testing.T) {
 	}
 	close(dead.ends)
 	<-done
+}
+
+// TestOutageIsTheRegistrys holds that a list which is given up, for want of time or
+// because all stops, keeps nobody from asking, and does not end an outage either.
+func TestOutageIsTheRegistrys(t *testing.T) {
+	var o outages
+	now := time.Now()
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	hurried, cancel := context.WithDeadline(t.Context(), now.Add(-time.Second))
+	defer cancel()
+	away := &providers.Error{Kind: providers.Unavailable, Op: "list repositories"}
+
+	o.tell(hurried, "slow", hurried.Err(), now)
+	if err := o.refuse("slow", now); err != nil || !o.down("slow", now) {
+		t.Errorf("one that was slow for others: down %t, to its own rule %v", o.down("slow", now), err)
+	}
+	o.tell(t.Context(), "slow", nil, now)
+	if o.down("slow", now) {
+		t.Error("one that answers is down")
+	}
+
+	o.tell(stopped, "fine", stopped.Err(), now)
+	if o.down("fine", now) {
+		t.Error("one that nobody waited for is down")
+	}
+	o.tell(t.Context(), "away", away, now)
+	if now = now.Add(outageRest); o.refuse("away", now) != nil {
+		t.Error("nobody may try it after its rest")
+	}
+	o.tell(stopped, "away", stopped.Err(), now)
+	if !o.down("away", now) {
+		t.Error("an outage ended because the one who tried was stopped")
+	}
+	if err := o.refuse("away", now); err != nil {
+		t.Errorf("the next may not try: %v", err)
+	}
 }

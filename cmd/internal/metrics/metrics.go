@@ -48,6 +48,7 @@ type Metrics struct {
 	images   *prometheus.CounterVec
 	requests *prometheus.CounterVec
 	policies *prometheus.CounterVec
+	refused  prometheus.Gauge
 
 	passes    *prometheus.CounterVec
 	lasted    *prometheus.HistogramVec
@@ -69,7 +70,9 @@ func New(version string) *Metrics {
 		images:   counter("tag_results_total", "Tags that jobs looked at, by what they came to: copied, in step, failed, kept, waiting.", "rule", "outcome"),
 		requests: counter("registry_requests_total", "Requests to registries and their token services, by operation and status; 0 is no answer.", "host", "operation", "code"),
 		policies: counter("policy_loads_total", "Policies that were read, by whether they could be used.", "result"),
-		passes:   counter("passes_total", "Passes that have ended, by how: done, some failed, failed, interrupted, waiting for their source.", "rule", "outcome"),
+		refused: prometheus.NewGauge(prometheus.GaugeOpts{Name: "transship_policy_refused",
+			Help: "1 while the policy on disk cannot be used and the one before it is in force."}),
+		passes: counter("passes_total", "Passes that have ended, by how: done, some failed, failed, interrupted, waiting for their source.", "rule", "outcome"),
 		waits: counter("registry_wait_seconds_total", "Time that requests to a host, and their bodies, have waited, by what for: width, requests (a second), "+
 			"quota (a published one), bytes (a second), link (bytes a second from a source). Waits of requests side by side add up.", "host", "reason"),
 		throttles: counter("registry_throttled_total", "Answers by which a host said that it wants to be asked less: 429, and 503 with a Retry-After.", "host"),
@@ -81,7 +84,10 @@ func New(version string) *Metrics {
 	built := prometheus.NewGauge(prometheus.GaugeOpts{Name: "transship_build_info", Help: "1, with the program's version.",
 		ConstLabels: prometheus.Labels{"version": version}})
 	built.Set(1)
-	m.registry.MustRegister(built, m.jobs, m.took, m.bytes, m.blobs, m.images, m.requests, m.policies,
+	for _, result := range []string{policyInForce, policyRefused} { // an increase from nothing is none to Prometheus
+		m.policies.WithLabelValues(result)
+	}
+	m.registry.MustRegister(built, m.jobs, m.took, m.bytes, m.blobs, m.images, m.requests, m.policies, m.refused,
 		m.passes, m.lasted, m.waits, m.throttles,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -166,11 +172,15 @@ func (m *Metrics) Request(host, operation string, status int) {
 	m.requests.WithLabelValues(host, operation, strconv.Itoa(status)).Inc()
 }
 
+const policyInForce, policyRefused = "in force", "refused"
+
 // Policy counts a policy that was read.
 func (m *Metrics) Policy(err error) {
 	if err != nil {
-		m.policies.WithLabelValues("refused").Inc()
+		m.policies.WithLabelValues(policyRefused).Inc()
+		m.refused.Set(1)
 		return
 	}
-	m.policies.WithLabelValues("in force").Inc()
+	m.policies.WithLabelValues(policyInForce).Inc()
+	m.refused.Set(0)
 }

@@ -77,6 +77,28 @@ func scrape(t *testing.T, m *Metrics) string {
 	return string(raw)
 }
 
+// TestPolicyRefused holds that the first refusal is an increase, and that the alert
+// goes when the policy is mended.
+func TestPolicyRefused(t *testing.T) {
+	m := New("v1")
+	for _, step := range []struct {
+		load func()
+		want []string
+	}{
+		{func() {}, []string{`transship_policy_loads_total{result="refused"} 0`, `transship_policy_loads_total{result="in force"} 0`, `transship_policy_refused 0`}},
+		{func() { m.Policy(errors.New("bad")) }, []string{`transship_policy_loads_total{result="refused"} 1`, `transship_policy_refused 1`}},
+		{func() { m.Policy(nil) }, []string{`transship_policy_loads_total{result="in force"} 1`, `transship_policy_refused 0`}},
+	} {
+		step.load()
+		text := scrape(t, m)
+		for _, line := range step.want {
+			if !strings.Contains(text, line+"\n") {
+				t.Errorf("missing: %s", line)
+			}
+		}
+	}
+}
+
 // TestExposition holds names, labels and values of what is told.
 func TestExposition(t *testing.T) {
 	m := filled(t, lags{{Rule: "apps", Target: "t.example", State: replicator.Behind, Behind: 90 * time.Second, Late: true,
@@ -108,6 +130,7 @@ func TestExposition(t *testing.T) {
 		`transship_registry_requests_total{code="0",host="r.example",operation="get blob"} 2`,
 		`transship_policy_loads_total{result="in force"} 1`,
 		`transship_policy_loads_total{result="refused"} 1`,
+		`transship_policy_refused 1`,
 		`transship_spool_bytes 5`,
 		`transship_passes_total{outcome="some failed",rule="apps"} 1`,
 		`transship_pass_duration_seconds_sum{outcome="some failed"} 3`,

@@ -1,6 +1,7 @@
 package replicator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -143,6 +144,7 @@ func (e *Engine) begin(ctx context.Context, trigger string, jobs []Job) (passes,
 			}
 			p, err := e.open(ctx, l.Rule.Name, trigger)
 			if err != nil {
+				e.giveUp(context.WithoutCancel(ctx), begun, err)
 				return nil, err
 			}
 			begun[l.Rule.Name] = p
@@ -151,7 +153,21 @@ func (e *Engine) begin(ctx context.Context, trigger string, jobs []Job) (passes,
 	return begun, nil
 }
 
-// end closes the passes with what their jobs have come to.
+// giveUp closes passes that run no job, as state would not open them all. What it
+// does not hear of now, it closes itself when it is opened next.
+func (e *Engine) giveUp(ctx context.Context, begun passes, why error) {
+	for _, name := range slices.Sorted(maps.Keys(begun)) {
+		p := begun[name]
+		p.Outcome, p.Error = state.FailedWhole, why.Error()
+		if interrupted(why) {
+			p.Outcome, p.Error = state.Interrupted, ""
+		}
+		_ = e.shut(ctx, p) // why is told
+	}
+}
+
+// end closes the passes with what their jobs have come to: all of them, also where
+// state does not take one. The error is the first that it made.
 func (e *Engine) end(ctx context.Context, begun passes, jobs []Job, reports []Report) error {
 	tallies := map[string]*tally{}
 	for i, job := range jobs {
@@ -162,14 +178,13 @@ func (e *Engine) end(ctx context.Context, begun passes, jobs []Job, reports []Re
 			tallies[name].add(name, reports[i])
 		}
 	}
+	var failed error
 	for _, name := range slices.Sorted(maps.Keys(begun)) {
 		p, t := begun[name], tallies[name]
 		p.Outcome, p.Error, p.Figures = t.verdict(), t.err, t.figures
-		if err := e.shut(ctx, p); err != nil {
-			return err
-		}
+		failed = cmp.Or(failed, e.shut(ctx, p))
 	}
-	return nil
+	return failed
 }
 
 // A tally is what the jobs of one rule have come to.

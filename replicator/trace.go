@@ -9,7 +9,7 @@ import (
 
 // A Tracer is told of the tree that runs make: passes, their jobs, and the images
 // and blobs of these. What a context that it returns is given to belongs to that
-// step; the function is called once, with what the step has come to.
+// step; the function is called once, with what the step has come to, whatever fails.
 type Tracer interface {
 	transfer.Tracer
 	Pass(ctx context.Context, rule, trigger string) (context.Context, func(state.Pass))

@@ -125,6 +125,7 @@ func (w *Workers) sort(ctx context.Context, jobs []replicator.Job, rule string) 
 func (w *Workers) unable(ctx context.Context, c *state.Claim, p *state.Pass, problems []replicator.Problem) end {
 	id, err := w.o.Store.BeginPass(ctx, *p)
 	if err != nil {
+		p.Outcome, p.Error = state.FailedWhole, err.Error()
 		return end{failure: err, retryIn: patience}
 	}
 	p.ID, p.Ended, p.Outcome = id, w.o.Now(), state.FailedWhole

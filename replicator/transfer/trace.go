@@ -12,7 +12,9 @@ import (
 type Tracer interface {
 	Image(ctx context.Context, target plan.Place, img *plan.Image) (context.Context, func(Result))
 	// Blob is told of a blob that this image brings, not of one that is there already
-	// or that another image brings. how is [plan.Mount] or [plan.Upload].
+	// or that another image brings, nor of one that the target imports. how is
+	// [plan.Mount], [plan.Upload], or [plan.Here] of what another replica has brought
+	// meanwhile; with an error it may be empty.
 	Blob(ctx context.Context, target plan.Place, blob plan.Blob) (context.Context, func(how plan.Have, err error))
 }
 

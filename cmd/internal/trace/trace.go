@@ -100,12 +100,19 @@ func (t *Tracer) Blob(ctx context.Context, target plan.Place, blob plan.Blob) (c
 	ctx, s := t.start(ctx, "blob", text("target", target.Registry), text("repository", target.Repo),
 		text("digest", blob.Digest.String()), number("size", blob.Size))
 	return ctx, func(how plan.Have, err error) {
-		outcome := "uploaded"
-		if how == plan.Mount {
-			outcome = "mounted"
-		}
-		ended(s, outcome, err, "")
+		ended(s, came(how), err, "")
 	}
+}
+
+// came says how a blob came to be there, in the words of the metrics.
+func came(how plan.Have) string {
+	switch how {
+	case plan.Mount:
+		return "mounted"
+	case plan.Here:
+		return "present"
+	}
+	return "uploaded"
 }
 
 // ended ends the span of what came to outcome, unless err says something else.

@@ -87,6 +87,14 @@ func TestOutcomes(t *testing.T) {
 			_, end := tr.Blob(ctx, to, plan.Blob{Descriptor: v1.Descriptor{Size: 7}})
 			end(plan.Mount, nil)
 		}, "blob size=7 outcome=mounted\n"},
+		{"blob uploaded", func(tr *Tracer, ctx context.Context) {
+			_, end := tr.Blob(ctx, to, plan.Blob{Descriptor: v1.Descriptor{Size: 7}})
+			end(plan.Upload, nil)
+		}, "blob size=7 outcome=uploaded\n"},
+		{"blob brought by another replica", func(tr *Tracer, ctx context.Context) {
+			_, end := tr.Blob(ctx, to, plan.Blob{Descriptor: v1.Descriptor{Size: 7}})
+			end(plan.Here, nil)
+		}, "blob size=7 outcome=present\n"},
 		{"blob refused", func(tr *Tracer, ctx context.Context) {
 			_, end := tr.Blob(ctx, to, plan.Blob{})
 			end(plan.Upload, denied)

@@ -31,15 +31,16 @@ func (w *Workers) expand(ctx context.Context, g Generation, name string, c *stat
 		p.Outcome = state.Interrupted
 		return end{back: true}
 	}
-	jobs, tooLong := w.kept(name, jobs)
+	note := w.o.Tracer.Note(ctx)
+	jobs, tooLong := w.kept(name, jobs, note)
 	problems = append(problems, tooLong...)
-	for _, p := range problems {
-		w.o.Logger.Warn("a part of a rule cannot be run", "rule", p.Rule, "err", p.Reason, "hint", p.Hint)
+	for _, problem := range problems {
+		w.o.Logger.Warn("a part of a rule cannot be run", "rule", problem.Rule, "err", problem.Reason, "hint", problem.Hint)
 	}
 	if len(jobs) == 0 {
 		return w.unable(ctx, c, &p, problems)
 	}
-	if err := w.begin(ctx, c, rule, jobs, p); err != nil {
+	if err := w.begin(ctx, c, rule, jobs, note, p); err != nil {
 		p.Outcome, p.Error = state.FailedWhole, err.Error()
 		w.o.Logger.Error("the jobs of a rule could not be asked for", "rule", name, "err", err)
 		return end{failure: err, retryIn: retryIn(c.Attempt)}
@@ -48,14 +49,11 @@ func (w *Workers) expand(ctx context.Context, g Generation, name string, c *stat
 	return end{}
 }
 
-// noteRoom is what a tracer's note may take of a row's detail, in bytes.
-const noteRoom = 1 << 10
-
 // kept leaves out jobs of which a row cannot keep what they are, and tells of them: to
 // ask for one would fail with all others, after their pass was opened.
-func (w *Workers) kept(rule string, jobs []replicator.Job) (fit []replicator.Job, tooLong []replicator.Problem) {
+func (w *Workers) kept(rule string, jobs []replicator.Job, note string) (fit []replicator.Job, tooLong []replicator.Problem) {
 	for _, job := range jobs {
-		n := len(detailOf(job, ""))
+		n := len(detailOf(job, note))
 		if n <= w.o.mostDetail {
 			fit = append(fit, job)
 			continue
@@ -68,12 +66,12 @@ func (w *Workers) kept(rule string, jobs []replicator.Job) (fit []replicator.Job
 }
 
 // begin opens the pass and asks for its jobs: the small ones first, in the turns
-// that the rule's weight gives it.
-func (w *Workers) begin(ctx context.Context, c *state.Claim, rule policy.Rule, jobs []replicator.Job, p state.Pass) error {
+// that the rule's weight gives it. note is the tracer's, of the pass.
+func (w *Workers) begin(ctx context.Context, c *state.Claim, rule policy.Rule, jobs []replicator.Job, note string, p state.Pass) error {
 	if err := w.sort(ctx, jobs, rule.Name); err != nil {
 		return err
 	}
-	keys, note := make([]string, len(jobs)), w.o.Tracer.Note(ctx)
+	keys := make([]string, len(jobs))
 	asks := make([]state.Ask, len(jobs))
 	for i, job := range jobs {
 		keys[i] = job.Key

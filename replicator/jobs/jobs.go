@@ -108,7 +108,7 @@ type Options struct {
 	Now    func() time.Time // time.Now
 	Logger *slog.Logger
 
-	mostDetail int // bytes of what a row keeps of a job; state.MaxDetail with some room left
+	mostDetail int // bytes of what a row keeps of a job; state.MaxDetail, but for tests
 
 	after func(time.Duration, func()) *time.Timer // time.AfterFunc, but for tests
 }
@@ -127,7 +127,7 @@ func New(o Options) *Workers {
 	o.Workers = cmp.Or(o.Workers, 8)
 	o.Poll = cmp.Or(o.Poll, 30*time.Second)
 	o.Grace = cmp.Or(o.Grace, 30*time.Second)
-	o.mostDetail = cmp.Or(o.mostDetail, state.MaxDetail-noteRoom)
+	o.mostDetail = cmp.Or(o.mostDetail, state.MaxDetail)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/transship/transship/state"
@@ -10,6 +11,7 @@ import (
 
 // told keeps what passes were ended with.
 type told struct {
+	note  string
 	begun int
 	ended []state.Pass
 }
@@ -18,7 +20,7 @@ func (t *told) Pass(ctx context.Context, _, _ string) (context.Context, func(sta
 	t.begun++
 	return ctx, func(p state.Pass) { t.ended = append(t.ended, p) }
 }
-func (*told) Note(context.Context) string                          { return "" }
+func (t *told) Note(context.Context) string                        { return t.note }
 func (*told) Resume(ctx context.Context, _ string) context.Context { return ctx }
 
 var errState = errors.New("state is away")
@@ -109,5 +111,20 @@ func TestPassIsEndedOnce(t *testing.T) {
 				t.Errorf("ended as %q with %q, want %q with %q", p.Outcome, p.Error, tt.want, tt.says)
 			}
 		})
+	}
+}
+
+// TestNoteIsKept holds that a job is left out whose row could not keep the tracer's
+// note, too, however long that is.
+func TestNoteIsKept(t *testing.T) {
+	for note, want := range map[string]state.Outcome{"": state.Running, strings.Repeat("n", 300): state.FailedWhole} {
+		r := newRig(t, one)
+		r.load("a", "v1")
+		tracer := &told{note: note}
+		w := New(Options{Store: r.store, Current: r.current, Tracer: tracer, mostDetail: 300})
+		w.expand(t.Context(), r.current(), "apps", &state.Claim{Key: ExpandKey("apps"), Cause: BySchedule})
+		if p := tracer.ended[0]; p.Outcome != want || want == state.FailedWhole && !strings.Contains(p.Error, "more than the queue keeps") {
+			t.Errorf("with a note of %d bytes: %q, %q, want %q", len(note), p.Outcome, p.Error, want)
+		}
 	}
 }

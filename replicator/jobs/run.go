@@ -105,7 +105,8 @@ func (w *Workers) passed(p state.Pass) {
 	}
 }
 
-// later asks for c's key again at its rules' next window, and ends it.
+// later puts c off: it asks for c's key again, due after wait, and this run of it has
+// ended without a failure.
 func (w *Workers) later(ctx context.Context, c *state.Claim, wait time.Duration) end {
 	err := w.o.Store.Ask(ctx, state.Ask{Key: c.Key, Hints: c.Hints, Priority: c.Priority, Cause: c.Cause, NotBefore: wait})
 	if err != nil {
@@ -150,19 +151,16 @@ func (w *Workers) carry(ctx context.Context, g Generation, c *state.Claim, job r
 	start := w.o.Now()
 	r, err := g.Engine.RunUntil(ctx, job, closing)
 	took := w.o.Now().Sub(start)
-	if ctx.Err() != nil && err != nil {
-		r.Interrupted = true // whatever it was, and by whatever name: we stopped it
-	}
-	r.Interrupted = interrupted(r, err)
+	r.Interrupted = r.Interrupted || stopped(ctx, err)
 	if w.o.Done != nil {
 		w.o.Done(c.Key, r, took, err)
 	}
 	w.log(c, r, took, err)
 	switch {
-	case interrupted(r, err) && over(closing):
+	case r.Interrupted && over(closing):
 		_, wait, _ := opened(job.Links, w.o.Now())
 		return w.later(ctx, c, max(wait, time.Second))
-	case interrupted(r, err):
+	case r.Interrupted:
 		return end{back: true}
 	case err != nil:
 		return w.told(c, r, state.FailedWhole, err)
@@ -176,8 +174,10 @@ func (w *Workers) carry(ctx context.Context, g Generation, c *state.Claim, job r
 	return w.told(c, r, state.Succeeded, nil)
 }
 
-func interrupted(r replicator.Report, err error) bool {
-	return r.Interrupted || errors.Is(err, transfer.ErrInterrupted) || errors.Is(err, context.Canceled)
+// stopped reports whether err, with which a run ended, is that we stopped it. Once ctx
+// has ended it is, by whatever name.
+func stopped(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() != nil || errors.Is(err, transfer.ErrInterrupted) || errors.Is(err, context.Canceled)
 }
 
 func over(ch <-chan struct{}) bool {
@@ -205,7 +205,7 @@ func (w *Workers) log(c *state.Claim, r replicator.Report, took time.Duration, e
 	args := []any{"job", c.Key, "cause", c.Cause, "took", took.Round(time.Millisecond), "tags", f.Tags, "copied", f.Copied,
 		"failed", f.Failed, "kept", f.Kept, "bytes", f.BytesSent}
 	switch {
-	case interrupted(r, err):
+	case r.Interrupted:
 		w.o.Logger.Info("job interrupted; it goes on later", args...)
 	case err != nil:
 		w.o.Logger.Error("job failed", append(args, "err", err)...)

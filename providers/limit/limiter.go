@@ -63,8 +63,8 @@ const (
 	ForBytes    Reason = "bytes"    // bytes a second
 )
 
-// since tells of a wait that began at start, if it was one.
-func (w Watch) since(why Reason, start time.Time) {
+// Since tells of a wait that began at start, if it took longer than a millisecond.
+func (w Watch) Since(why Reason, start time.Time) {
 	if took := time.Since(start); w.Waited != nil && took > time.Millisecond {
 		w.Waited(why, took)
 	}
@@ -211,7 +211,7 @@ func (l *Limiter) Begin(ctx context.Context) (Ticket, error) {
 	if err := take(ctx, l.requests, 1); err != nil {
 		return Ticket{}, err
 	}
-	l.watch.since(ForRequests, start)
+	l.watch.Since(ForRequests, start)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return Ticket{l: l, epoch: l.width.epoch}, nil

@@ -82,7 +82,7 @@ func (q *Quotas) Take(ctx context.Context, op, repo string) error {
 		}
 	}
 	if len(pools) > 0 {
-		q.watch.since(ForQuota, start)
+		q.watch.Since(ForQuota, start)
 	}
 	return context.Cause(ctx)
 }

@@ -41,6 +41,6 @@ func (p *paced) Read(b []byte) (int, error) {
 			err = wait
 		}
 	}
-	p.watch.since(ForBytes, start)
+	p.watch.Since(ForBytes, start)
 	return n, err
 }

@@ -31,7 +31,7 @@ func (l *Limiter) Acquire(ctx context.Context, c Class) (*Slot, error) {
 	turn := l.enqueue(c)
 	select {
 	case <-turn:
-		l.watch.since(ForWidth, start)
+		l.watch.Since(ForWidth, start)
 		return &Slot{l: l, c: c}, nil
 	case <-ctx.Done():
 		l.abandon(c, turn)

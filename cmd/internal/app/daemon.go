@@ -64,7 +64,7 @@ func (p *program) newGeneration(set *policy.Set, store store, spool *transfer.Sp
 	var err error
 	g.engine, err = replicator.New(replicator.Options{
 		Policy: set, Registries: g.regs.get, State: store, Tracer: p.tracer, Logger: p.log, Among: open.among.N,
-		Transfer: transfer.Options{Spool: spool, Width: p.opts.Images, Grace: p.opts.Grace, Stop: p.stop.Soft, Link: open.link,
+		Transfer: transfer.Options{Spool: spool, Width: p.opts.Images, Grace: p.opts.Grace, Stop: p.stop.Soft, Link: g.regs.link,
 			Turns: store.turns},
 	})
 	if err != nil {

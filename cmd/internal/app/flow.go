@@ -48,34 +48,29 @@ func (p *pool) between(names [2]string) *all.Bytes {
 }
 
 // link is what bounds the bytes of a link. One that has no bound has one once a policy
-// says so, for what is under way, too.
-func (p *pool) link(from, to string) transfer.Flow {
+// says so, for what is under way, too. What waits for it waits for the host that to is
+// in this policy, which may not be the last any more.
+func (r *registries) link(from, to string) transfer.Flow {
+	p := r.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := &linkFlow{bytes: p.between([2]string{from, to})}
-	if p.waited != nil {
-		host := p.latest.Registries[to].Endpoint()
-		l.waited = func(took time.Duration) { p.waited(host, forLink, took) }
-	}
-	return l
+	return &linkFlow{bytes: p.between([2]string{from, to}), watch: p.watch(r.set.Registries[to].Endpoint())}
 }
 
 // forLink is what waits for the bound of a link, beside the reasons of a host.
-const forLink = "link"
+const forLink all.Reason = "link"
 
 // A linkFlow tells of what waits for it.
 type linkFlow struct {
-	bytes  *all.Bytes
-	waited func(time.Duration) // may be nil
+	bytes *all.Bytes
+	watch all.Watch
 }
 
 // Take implements [transfer.Flow].
 func (l *linkFlow) Take(ctx context.Context, n int) error {
 	start := time.Now()
 	err := l.bytes.Take(ctx, n)
-	if took := time.Since(start); l.waited != nil && took > time.Millisecond {
-		l.waited(took)
-	}
+	l.watch.Since(forLink, start)
 	return err
 }
 

@@ -195,7 +195,7 @@ rules: [{name: r, from: {registry: src, repositories: {include: [app]}}, to: [{r
 	defer store.Close()
 	regs := p.of(set)
 	defer regs.close()
-	e, err := replicator.New(replicator.Options{Policy: set, Registries: regs.get, State: store, Transfer: transfer.Options{Link: p.link, SpoolDir: t.TempDir()}})
+	e, err := replicator.New(replicator.Options{Policy: set, Registries: regs.get, State: store, Transfer: transfer.Options{Link: regs.link, SpoolDir: t.TempDir()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,8 +253,8 @@ rules: []
 			}
 			return set
 		}
-		p.of(set("{windows: [\"CRON_TZ=UTC " + start.Add(time.Minute).Format("15:04") + "-" + start.Add(2*time.Minute).Format("15:04") + "\"], bytes: 10kB/s}"))
-		link := p.link("a", "b")
+		before := p.of(set("{windows: [\"CRON_TZ=UTC " + start.Add(time.Minute).Format("15:04") + "-" + start.Add(2*time.Minute).Format("15:04") + "\"], bytes: 10kB/s}"))
+		link := before.link("a", "b")
 		take := func(n int) time.Duration {
 			for range n {
 				if err := link.Take(t.Context(), 1000); err != nil {
@@ -272,6 +272,35 @@ rules: []
 		time.AfterFunc(30*time.Second, func() { p.of(&policy.Set{}) })
 		if took := take(1000); took < 30*time.Second || took > 31*time.Second {
 			t.Errorf("half a minute, and the rest without a bound took %v", took)
+		}
+	})
+}
+
+// TestLinkNamesItsHost holds that what waits for a link is told of under the host that
+// it leads to, also once a policy is in force that knows no such registry.
+func TestLinkNamesItsHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(slog.New(slog.DiscardHandler))
+		var waited []string
+		p.waited = func(host, why string, _ time.Duration) { waited = append(waited, host+" "+why) }
+		set, err := policy.Parse("p.yaml", []byte(`
+registries: {a: {host: a.example.com}, b: {host: b.example.com}}
+limits: {links: [{from: a, to: b, bytes: 1kB/s}]}
+rules: []
+`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := p.of(set)
+		p.of(&policy.Set{Limits: set.Limits})
+		link := before.link("a", "b")
+		for range 3 {
+			if err := link.Take(t.Context(), 1000); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(waited) == 0 || waited[0] != "b.example.com link" {
+			t.Errorf("waited for %q, want b.example.com link", waited)
 		}
 	})
 }

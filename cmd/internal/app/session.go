@@ -84,7 +84,7 @@ func (p *program) open(ctx context.Context, set *policy.Set, o sessionOptions) (
 		Policy: set, Registries: regs.get, State: store, Journal: o.journal, Tracer: p.tracer, Jobs: p.opts.Jobs, Logger: p.log, ReadOnly: o.readOnly,
 		Transfer: transfer.Options{
 			SpoolDir: spoolDir, SpoolBytes: int64(p.opts.SpoolSize), Width: p.opts.Images,
-			Grace: p.opts.Grace, Stop: p.stop.Soft, Progress: o.progress, Link: regs.pool.link,
+			Grace: p.opts.Grace, Stop: p.stop.Soft, Progress: o.progress, Link: regs.link,
 		},
 	})
 	if err != nil {

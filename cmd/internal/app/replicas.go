@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/transship/transship/providers/all"
@@ -19,19 +18,19 @@ type replicas struct {
 	among *all.Among
 	log   *slog.Logger
 
-	n atomic.Int64 // as last counted, 0 before
+	counted bool // at least once; of whoever looks
 }
 
 // alive is how many they are, for the metrics.
-func (r *replicas) alive() float64 { return float64(max(1, r.n.Load())) }
+func (r *replicas) alive() float64 { return float64(r.among.N()) }
 
 // look counts them once. While state does not answer they are as many as they were.
 func (r *replicas) look(ctx context.Context) {
 	n, err := r.count(ctx)
-	if err != nil || int64(n) == r.n.Load() {
+	if err != nil || r.counted && n == r.among.N() {
 		return
 	}
-	r.n.Store(int64(n))
+	r.counted = true
 	r.among.Set(n)
 	r.log.Info("replicas counted; each keeps to its part of the limits", "replicas", n)
 }

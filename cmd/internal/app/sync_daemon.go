@@ -23,13 +23,14 @@ const lookEvery = 500 * time.Millisecond
 // A pursuit is of one rule that a daemon was asked to run.
 type pursuit struct {
 	rule   string
-	before int64     // the newest pass when it was asked
+	older  int64     // the newest pass before it was asked: the run's own is after that
 	asked  time.Time // by this machine's clock, which is the daemon's
 	pass   state.Pass
-	missed int // how often the rule was neither in the queue nor had a pass
+	missed int // how many looks, the last among them, found the run neither in the queue nor begun
 }
 
-// mostMissed is how often a daemon may know of no run before one was not to be.
+// mostMissed is how many looks one after the other may miss a run: one that is neither
+// in the queue nor begun for longer than these was cancelled, or never asked for.
 const mostMissed = 4
 
 // syncByDaemon has the daemon that holds the state run the rules that only leaves, and
@@ -89,7 +90,7 @@ func askRuns(ctx context.Context, c *web.Client, rules []policy.Rule) (runs []*p
 		}
 		run := &pursuit{rule: r.Name, asked: time.Now().Truncate(time.Microsecond)}
 		if len(last) > 0 {
-			run.before = last[0].ID
+			run.older = last[0].ID
 		}
 		if err := c.Run(ctx, r.Name); err != nil {
 			return nil, fmt.Errorf("rule %s: %w", r.Name, err)
@@ -108,12 +109,12 @@ func (p *program) pursue(ctx context.Context, c *web.Client, runs []*pursuit) er
 		}
 		waits := false
 		for _, r := range runs {
-			before := r.pass
+			told := r.pass
 			if err := r.look(ctx, c, queue); err != nil {
 				return err
 			}
 			waits = waits || !r.ended()
-			p.tellRun(before, r.pass)
+			p.tellRun(told, r.pass)
 		}
 		if !waits {
 			return nil
@@ -138,7 +139,7 @@ func (r *pursuit) look(ctx context.Context, c *web.Client, queue []state.Row) er
 		return err
 	}
 	for _, pass := range passes { // the newest first
-		if pass.ID > r.before && !pass.Started.Before(r.asked) {
+		if pass.ID > r.older && !pass.Started.Before(r.asked) {
 			r.pass = pass
 		}
 	}
@@ -159,8 +160,8 @@ func wants(queue []state.Row, rule string) bool {
 
 // tellRun writes a line to standard error when a run has got further, unless no
 // progress is wanted.
-func (p *program) tellRun(before, now state.Pass) {
-	if p.quiet() || now.Ran == before.Ran && now.ID == before.ID {
+func (p *program) tellRun(told, now state.Pass) {
+	if p.quiet() || now.Ran == told.Ran && now.ID == told.ID {
 		return
 	}
 	fmt.Fprintf(p.stderr, "rule %s: %d of %s looked at\n", now.Rule, now.Ran, count(int(now.Jobs), "repository"))

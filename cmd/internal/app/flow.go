@@ -32,6 +32,8 @@ func (p *pool) flow(f policy.Flow) {
 		bounded[between] = true
 		p.between(between).Set(paceOf(l.Pace(), &p.among))
 	}
+	p.bounds.Lock()
+	defer p.bounds.Unlock()
 	for between, bytes := range p.links {
 		if !bounded[between] {
 			bytes.Set(nil)
@@ -39,8 +41,10 @@ func (p *pool) flow(f policy.Flow) {
 	}
 }
 
-// between is the bound of a link. The caller holds p.mu.
+// between is the bound of a link.
 func (p *pool) between(names [2]string) *all.Bytes {
+	p.bounds.Lock()
+	defer p.bounds.Unlock()
 	if p.links[names] == nil {
 		p.links[names] = all.NewBytes(nil)
 	}
@@ -51,10 +55,7 @@ func (p *pool) between(names [2]string) *all.Bytes {
 // says so, for what is under way, too. What waits for it waits for the host that to is
 // in this policy, which may not be the last any more.
 func (r *registries) link(from, to string) transfer.Flow {
-	p := r.pool
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return &linkFlow{bytes: p.between([2]string{from, to}), watch: p.watch(r.set.Registries[to].Endpoint())}
+	return &linkFlow{bytes: r.pool.between([2]string{from, to}), watch: r.pool.watch(r.set.Registries[to].Endpoint())}
 }
 
 // forLink is what waits for the bound of a link, beside the reasons of a host.

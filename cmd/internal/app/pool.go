@@ -30,9 +30,11 @@ type pool struct {
 	together all.Together
 	among    all.Among // the replicas, which have all limits together
 
-	mu     sync.Mutex
+	mu     sync.Mutex // also held while files are read, of settings and by what is opened
 	latest *policy.Set
 	open   map[string][]*lent // by name, the one opened last at the end
+
+	bounds sync.Mutex // of links: a blob that is under way waits for no file
 	links  map[[2]string]*all.Bytes
 }
 

@@ -304,3 +304,19 @@ rules: []
 		}
 	})
 }
+
+// TestLinkWaitsForNoFile holds that a blob under way gets its link while the pool reads
+// files, which may be on a disk that does not answer.
+func TestLinkWaitsForNoFile(t *testing.T) {
+	p := newPool(slog.New(slog.DiscardHandler))
+	regs := p.of(&policy.Set{})
+	p.mu.Lock() // as whoever reads them does
+	defer p.mu.Unlock()
+	got := make(chan transfer.Flow)
+	go func() { got <- regs.link("a", "b") }()
+	select {
+	case <-got:
+	case <-time.After(10 * time.Second): // then it waits
+		t.Error("the link waits for the pool")
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,10 +19,20 @@ import (
 // state does not answer they are as many as they were.
 func TestReplicasDivideLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // time orders the test and the count, but not for the race detector
 		n, broken := 1, error(nil)
+		now := func(count int, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			n, broken = count, err
+		}
 		var said bytes.Buffer
 		r := &replicas{among: &all.Among{}, log: slog.New(slog.NewTextHandler(&said, nil)),
-			count: func(context.Context) (int, error) { return n, broken }}
+			count: func(context.Context) (int, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				return n, broken
+			}}
 		ctx, stop := context.WithCancel(t.Context())
 		go r.watch(ctx)
 		rate := paceOf(policy.Limits{Bytes: 12 << 20}.Pace(), r.among)
@@ -38,13 +49,13 @@ func TestReplicasDivideLimits(t *testing.T) {
 			}
 		}
 		want(1)
-		n = 3
+		now(3, nil)
 		time.Sleep(countEvery)
 		want(3)
-		n, broken = 1, errors.New("state is gone")
+		now(1, errors.New("state is gone"))
 		time.Sleep(countEvery)
 		want(3)
-		broken = nil
+		now(1, nil)
 		time.Sleep(countEvery)
 		want(1)
 		stop()

@@ -13,45 +13,21 @@ func (s *Set) CheckSecrets() error {
 	var ps Problems
 	for _, name := range s.Names() {
 		r, path := s.Registries[name], join("registries", name)
-		federated := zeroOf(r.Auth.Federated)
-		azure, gcp, ecr, gar := zeroOf(r.Auth.Azure), zeroOf(r.Auth.GCP), zeroOf(r.Create.ECR), zeroOf(r.Create.GAR)
-		for _, ref := range []struct {
-			key    string
-			secret Secret
-		}{
-			{"auth.azure.clientSecret", azure.ClientSecret}, {"auth.federated.azure.clientSecret", zeroOf(federated.Azure).ClientSecret}, {"auth.username", r.Auth.Username}, {"auth.password", r.Auth.Password}, {"auth.token", r.Auth.Token},
-			{"auth.identityToken", r.Auth.IdentityToken}, {"auth.apiToken", r.Auth.APIToken}, {"proxy", r.Proxy},
-		} {
-			if _, err := ref.secret.Resolve(); err != nil {
-				ps.add(join(path, ref.key), "%v", err)
+		for key, secret := range r.Secrets() {
+			if _, err := secret.Resolve(); err != nil {
+				ps.add(join(path, key), "%v", err)
 			}
 		}
-		config := string(r.Auth.DockerConfig)
-		if r.Auth.DockerConfig == DefaultDockerConfig {
-			config = ""
-		}
-		for _, f := range []struct{ key, file string }{
-			{"caFile", r.CAFile}, {"clientCert", r.ClientCert}, {"clientKey", r.ClientKey}, {"auth.dockerConfig", config},
-			{"auth.gcp.credentialsFile", gcp.CredentialsFile}, {"auth.azure.clientCertificate", azure.ClientCertificate},
-			{"auth.federated.tokenFile", federated.TokenFile}, {"auth.federated.gcp.credentialsFile", zeroOf(federated.GCP).CredentialsFile},
-			{"auth.federated.azure.clientCertificate", zeroOf(federated.Azure).ClientCertificate},
-			{"create.ecr.lifecyclePolicy", ecr.LifecyclePolicy}, {"create.ecr.repositoryPolicy", ecr.RepositoryPolicy},
-			{"create.gar.cleanupPolicies", gar.CleanupPolicies},
-		} {
-			if err := readable(f.file); err != nil {
-				ps.add(join(path, f.key), "%v", err)
+		for key, file := range r.Files() {
+			if err := readable(file); err != nil {
+				ps.add(join(path, key), "%v", err)
 			}
+		}
+		if err := readable(zeroOf(r.Auth.Federated).TokenFile); err != nil {
+			ps.add(join(path, "auth.federated.tokenFile"), "%v", err)
 		}
 	}
 	return s.placed(ps).Err()
-}
-
-// zeroOf is what p points to, or nothing.
-func zeroOf[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
 }
 
 // readable reports why a file cannot be read; "" is no file, which is fine.
@@ -109,19 +85,15 @@ func (r Rule) warn(path string, ps *Problems) {
 }
 
 func (r Registry) warn(path string, ps *Problems) {
-	for _, f := range []struct {
-		key    string
-		secret Secret
-	}{
-		{"auth.password", r.Auth.Password}, {"auth.token", r.Auth.Token}, {"auth.identityToken", r.Auth.IdentityToken}, {"auth.apiToken", r.Auth.APIToken},
-		{"auth.azure.clientSecret", zeroOf(r.Auth.Azure).ClientSecret},
-		{"auth.federated.azure.clientSecret", zeroOf(zeroOf(r.Auth.Federated).Azure).ClientSecret},
-	} {
-		if f.secret.Literal() {
-			ps.add(join(path, f.key), "a secret stands in the policy itself; write ${VARIABLE} or file:/path instead")
+	for key, secret := range r.Secrets() {
+		if key == "proxy" || key == "auth.username" {
+			continue // they may be no secret at all
 		}
-		if r.PlainHTTP && !f.secret.IsZero() {
-			ps.add(join(path, f.key), "the credential goes over plain http, readable by everyone on the way")
+		if secret.Literal() {
+			ps.add(join(path, key), "a secret stands in the policy itself; write ${VARIABLE} or file:/path instead")
+		}
+		if r.PlainHTTP && !secret.IsZero() {
+			ps.add(join(path, key), "the credential goes over plain http, readable by everyone on the way")
 		}
 	}
 }

@@ -29,68 +29,27 @@ func settingsOf(what policy.Registry, push bool) settings {
 	s.what.EgressPrice = nil
 	s.what.Limits.Requests, s.what.Limits.Bytes, s.what.Limits.Hours = policy.Rate{}, 0, nil
 	sum := sha256.New()
-	for _, secret := range secretsOf(what) {
+	for _, secret := range what.Secrets() {
 		value, err := secret.Resolve()
 		fmt.Fprintf(sum, "%q %v\n", value, err)
 	}
-	for _, path := range filesOf(what) {
+	for _, path := range what.Files() {
+		addFile(sum, path)
+	}
+	for _, path := range chainFiles(what.ProviderName(), what.Auth) {
 		addFile(sum, path)
 	}
 	sum.Sum(s.files[:0])
 	return s
 }
 
-func secretsOf(what policy.Registry) []policy.Secret {
-	a := what.Auth
-	list := []policy.Secret{what.Proxy, a.Username, a.Password, a.Token, a.IdentityToken, a.APIToken}
-	for _, azure := range []*policy.AzureAuth{a.Azure, federated(a).Azure} {
-		if azure != nil {
-			list = append(list, azure.ClientSecret)
-		}
-	}
-	return list
-}
-
-func federated(a policy.Auth) policy.FederatedAuth {
-	if a.Federated == nil {
-		return policy.FederatedAuth{}
-	}
-	return *a.Federated
-}
-
-// filesOf are the files that settings or credentials are in, those of the clouds' own
-// chains, too. Tokens that are meant to be replaced while they are used are not among
-// them.
-func filesOf(what policy.Registry) []string {
-	a := what.Auth
-	list := []string{what.CAFile, what.ClientCert, what.ClientKey}
-	for _, gcp := range []*policy.GCPAuth{a.GCP, federated(a).GCP} {
-		if gcp != nil {
-			list = append(list, gcp.CredentialsFile)
-		}
-	}
-	for _, azure := range []*policy.AzureAuth{a.Azure, federated(a).Azure} {
-		if azure != nil {
-			list = append(list, azure.ClientCertificate)
-		}
-	}
-	if e := what.Create.ECR; e != nil {
-		list = append(list, e.LifecyclePolicy, e.RepositoryPolicy)
-	}
-	if g := what.Create.GAR; g != nil {
-		list = append(list, g.CleanupPolicies)
-	}
-	return append(list, chainFiles(what.ProviderName(), a)...)
-}
-
-// chainFiles are where the docker configuration or a cloud's chain finds who we are.
+// chainFiles are where the usual docker configuration or a cloud's chain finds who we
+// are. Tokens that are meant to be replaced while they are used are not among them.
 func chainFiles(provider string, a policy.Auth) []string {
 	who, keychain := credentials(provider, a)
 	switch {
-	case who != nil:
+	case who != nil || a.DockerConfig != "" && a.DockerConfig != policy.DefaultDockerConfig:
 		return nil
-	case keychain != nil && a.DockerConfig != "" && a.DockerConfig != policy.DefaultDockerConfig:
-		return []string{string(a.DockerConfig)}
 	case keychain != nil || !all.SignsIn(provider):
 		return []string{filepath.Join(config.Dir(), config.ConfigFileName)}
 	}

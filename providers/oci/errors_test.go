@@ -55,6 +55,7 @@ func TestClassify(t *testing.T) {
 		{"wrong digest", opUpload, 400, envelope("DIGEST_INVALID", "x"), providers.Invalid},
 		{"wrong size", opUpload, 400, envelope("SIZE_INVALID", "x"), providers.Invalid},
 		{"media type", opPutManifest, 415, "", providers.Unsupported},
+		{"zot, media type", opPutManifest, 415, envelope("MANIFEST_INVALID", "manifest invalid"), providers.Unsupported},
 		{"405", "", 405, envelope("UNSUPPORTED", "x"), providers.Unsupported},
 		{"disk full", opUpload, 507, "", providers.Quota},
 		{"redirected write", opUpload, 307, "", providers.Invalid},

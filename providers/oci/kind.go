@@ -45,6 +45,7 @@ const (
 	hintSignIn    = "check the credentials of this registry; they were refused"
 	hintDenied    = "grant the identity of this registry the permission, or use another identity"
 	hintLacks     = "the registry lacks what was sent to it: run transship check, and look at the registry's storage if it goes on"
+	hintType      = "the registry takes no manifests of this type: have it take them (zot: http.compat: [docker2s2]), or push the image at the source as OCI"
 	hintPush      = "grant the identity of this registry push, or use another identity"
 )
 
@@ -136,6 +137,9 @@ func meaning(op string, a answer) (providers.Kind, string) {
 				return t.kind, t.hint
 			}
 		}
+	}
+	if op == opPutManifest && a.status == http.StatusUnsupportedMediaType {
+		return providers.Unsupported, hintType // zot says MANIFEST_INVALID beside
 	}
 	if kind, ok := putCodes[a.code]; ok && op == opPutManifest && a.status < 500 {
 		return kind, ""

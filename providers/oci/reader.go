@@ -57,6 +57,7 @@ type reader struct {
 	body  io.ReadCloser
 	from  io.Reader // body at the host's rate
 	moved int64     // bytes since the connection was made
+	whole bool      // the host refuses ranges that it should have
 	err   error     // final
 }
 
@@ -121,8 +122,8 @@ func (b *reader) ask() error {
 	b.moved = 0
 	b.c.header = nil
 	b.c.good = []int{http.StatusOK}
-	if b.at > 0 {
-		b.c.header = http.Header{"Range": {fmt.Sprintf("bytes=%d-", b.at)}}
+	if b.at > 0 && !b.whole {
+		b.c.header = http.Header{"Range": {b.span()}}
 		b.c.good = []int{http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable}
 	}
 	resp, err := b.r.send(b.ctx, b.c)
@@ -131,7 +132,11 @@ func (b *reader) ask() error {
 	}
 	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
 		resp.Body.Close()
-		return b.beyond(resp)
+		if err := b.beyond(resp); err != nil {
+			return err
+		}
+		b.whole = true
+		return b.ask()
 	}
 	if err := b.accept(resp); err != nil {
 		resp.Body.Close()
@@ -168,10 +173,25 @@ func (b *reader) accept(resp *http.Response) error {
 	return err
 }
 
-// beyond judges a refused range: that of a blob that ends right there is its end.
+// span is the range that is left. It has an end where that is known, as some hosts
+// take no other (go-containerregistry's registry).
+func (b *reader) span() string {
+	if b.size < 0 {
+		return fmt.Sprintf("bytes=%d-", b.at)
+	}
+	return fmt.Sprintf("bytes=%d-%d", b.at, b.size-1)
+}
+
+// beyond judges a refused range: that of a blob that ends right there is its end. It
+// is nil where the host does not say that the blob is too short for it (RFC 9110,
+// 14.4, "unsatisfied-range").
 func (b *reader) beyond(resp *http.Response) error {
-	total, ok := strings.CutPrefix(resp.Header.Get("Content-Range"), "bytes */")
-	if size, err := strconv.ParseInt(total, 10, 64); ok && err == nil && size == b.at && b.size < 0 {
+	total, _ := strings.CutPrefix(resp.Header.Get("Content-Range"), "bytes */")
+	size, err := strconv.ParseInt(total, 10, 64)
+	switch {
+	case err != nil || size > b.at:
+		return nil
+	case size == b.at && b.size < 0:
 		return io.EOF
 	}
 	return b.r.fail(b.c, providers.Invalid, fmt.Errorf("the host has no byte %d of it", b.at), hintSize)

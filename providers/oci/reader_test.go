@@ -35,6 +35,8 @@ func TestReadsGoOnWhereTheyBroke(t *testing.T) {
 		"stalled":         {fault: registrytest.Fault{Break: registrytest.Stall, At: 1_500_000}, times: 1, max: 3_400_000},
 		"before a byte":   {fault: registrytest.Fault{Break: registrytest.Reset}, times: 4, max: 3_400_000},
 		"without ranges":  {fault: registrytest.Fault{Break: registrytest.Reset, At: 1_500_000}, quirks: func(q *registrytest.Quirks) { q.NoRange = true }, times: 1, max: 4_900_000},
+		"closed ranges":   {fault: registrytest.Fault{Break: registrytest.Reset, At: 1_500_000}, quirks: func(q *registrytest.Quirks) { q.ClosedRanges = true }, times: 1, max: 3_400_000},
+		"refused ranges":  {fault: registrytest.Fault{Break: registrytest.Reset, At: 1_500_000}, quirks: func(q *registrytest.Quirks) { q.RefuseRanges = true }, times: 1, max: 4_900_000},
 		"more than tries": {fault: registrytest.Fault{Break: registrytest.Truncate, At: 100_000}, times: 5, max: 3_700_000},
 	} {
 		for _, redirect := range []bool{false, true} {

@@ -3,6 +3,7 @@ package registrytest
 import (
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -36,6 +37,10 @@ func serveBlob(x *exchange, content data) {
 	h.Set("Cache-Control", "max-age=31536000")
 	if x.q.NoRange {
 		x.r.Header.Del("Range")
+	}
+	if span := x.r.Header.Get("Range"); span != "" && (x.q.RefuseRanges || x.q.ClosedRanges && strings.HasSuffix(span, "-")) {
+		refusal{http.StatusRequestedRangeNotSatisfiable, "BLOB_UNKNOWN", "We don't understand your Range", nil}.send(x)
+		return
 	}
 	x.blob = x.r.Method == http.MethodGet
 	http.ServeContent(x, x.r, "", time.Time{}, io.NewSectionReader(content, 0, content.Size()))

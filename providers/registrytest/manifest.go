@@ -194,18 +194,26 @@ func (q *Manifests) takes(t types.MediaType) bool {
 func (s *Server) complete(x *exchange, c providers.Content) (refusal, bool) {
 	for _, b := range c.Blobs() {
 		if _, ok := s.backend.blob(x.repo, b.Digest.String()); !ok && !providers.Foreign(b) && !x.q.Lax {
-			return blobMissing.because(map[string]string{"digest": b.Digest.String()}), false
+			return lacking(x, b.Digest), false
 		}
 	}
 	for _, child := range c.Children {
 		if _, ok := s.store.resolve(x.repo, child.Digest.String()); !ok && !x.q.SparseIndex {
-			return blobMissing.because(map[string]string{"digest": child.Digest.String()}), false
+			return lacking(x, child.Digest), false
 		}
 	}
 	return refusal{}, true
 }
 
 var blobMissing = refusal{400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", nil}
+
+// lacking refuses a manifest that names what is missing.
+func lacking(x *exchange, missing v1.Hash) refusal {
+	if x.q.LackIsInvalid {
+		return refusal{400, "MANIFEST_INVALID", "manifest invalid", nil}.because(map[string]string{"reference": x.ref})
+	}
+	return blobMissing.because(map[string]string{"digest": missing.String()})
+}
 
 // deleteManifest takes a tag or a manifest away.
 func (s *Server) deleteManifest(x *exchange) {

@@ -120,6 +120,9 @@ type Manifests struct {
 	SparseIndex bool
 	// Lax accepts a manifest whose blobs are missing.
 	Lax bool
+	// LackIsInvalid refuses a manifest that names what is missing as MANIFEST_INVALID,
+	// without a word of what: zot.
+	LackIsInvalid bool
 	// Schema1 accepts Docker schema 1 manifests: ECR, Quay.
 	Schema1 bool
 	// RefuseTypes are manifest media types that are refused with 405.
@@ -178,6 +181,11 @@ type Blobs struct {
 	RedirectTo string
 	// NoRange answers 200 and everything to a Range request.
 	NoRange bool
+	// ClosedRanges refuses a range without an end, with 416 and no size:
+	// go-containerregistry's registry.
+	ClosedRanges bool
+	// RefuseRanges refuses all ranges so.
+	RefuseRanges bool
 }
 
 // A Pair is a mount's source and target repository; "*" is any.

@@ -143,7 +143,7 @@ func (w *work) mergeOnce(ctx context.Context, m *merging) (done bool, err error)
 	switch {
 	case err == nil:
 		w.manifests.Add(1)
-	case providers.KindOf(err) == providers.Incomplete && m.dead == nil:
+	case mayLack(onSide(Target, err)) && m.dead == nil:
 		m.dead, err = w.healListed(ctx, m.tag, index, m.add)
 		return false, err
 	case providers.KindOf(err) == providers.Conflict:
@@ -247,7 +247,7 @@ func (w *work) healEntry(ctx context.Context, d v1.Descriptor) (brought bool, er
 		return false, onSide(Target, err)
 	}
 	w.to.host.forget(ctx, w.t, w.to.repo, d.Digest)
-	return true, w.healChild(ctx, plan.Node{Descriptor: d})
+	return true, w.bringNode(ctx, plan.Node{Descriptor: d})
 }
 
 // fallback reads the index under tag and its digest; one that does not exist is empty.

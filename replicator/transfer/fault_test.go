@@ -101,7 +101,14 @@ func TestAFlippedBitOnTheWayHeals(t *testing.T) {
 // What the plan believed to be there is not: the manifest is refused, the belief
 // forgotten, the blob and the child brought, in the same run.
 func TestIncompleteHeals(t *testing.T) {
-	w := newWorld(t, 1, nil)
+	t.Run("and is told", func(t *testing.T) { incompleteHeals(t, func(*registrytest.Quirks) {}) })
+	t.Run("and is called invalid", func(t *testing.T) {
+		incompleteHeals(t, func(q *registrytest.Quirks) { q.LackIsInvalid = true })
+	})
+}
+
+func incompleteHeals(t *testing.T, quirks func(*registrytest.Quirks)) {
+	w := newWorld(t, 1, func(w *world) { w.targets[0].Set(quirks) })
 	a, b := simple("a", 5000), simple("b", 6000)
 	ix := content.Index([]*content.Manifest{a, b})
 	plans := w.load(one("app", "v1", ix))
@@ -119,6 +126,25 @@ func TestIncompleteHeals(t *testing.T) {
 	has, err := w.store.Has(t.Context(), repo, []v1.Hash{b.Blobs[0].Digest})
 	if err != nil || !has[b.Blobs[0].Digest] {
 		t.Errorf("after mending state knows %v, %v", has, err)
+	}
+}
+
+// A manifest that the target calls invalid, while it lacks nothing, is put once: the
+// error is the target's own.
+func TestInvalidIsNotHealed(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	plans := w.load(one("app", "v1", content.Index([]*content.Manifest{simple("a", 5000)})))
+	puts := 0
+	w.targets[0].Before(func(r *http.Request, class registrytest.Class) *registrytest.Fault {
+		if class != registrytest.ManifestPut || !strings.HasSuffix(r.URL.Path, "/v1") {
+			return nil
+		}
+		puts++
+		return &registrytest.Fault{Status: 400, Code: "MANIFEST_INVALID", Message: "we like no indexes"}
+	})
+	err := onlyErr(t, w.run(plans))
+	if providers.KindOf(err) != providers.Invalid || !strings.Contains(err.Error(), "we like no indexes") || puts != 1 {
+		t.Errorf("put %d times: %v", puts, err)
 	}
 }
 

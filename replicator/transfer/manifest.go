@@ -75,20 +75,28 @@ func (w *work) putNode(ctx context.Context, n plan.Node, ref string) (listed boo
 // believed to be there is looked at, and brought.
 func (w *work) putWhole(ctx context.Context, n plan.Node, m providers.Manifest, ref string) (providers.Receipt, error) {
 	receipt, err := w.putRef(ctx, ref, m)
-	if providers.KindOf(err) != providers.Incomplete {
-		return receipt, err
-	}
-	w.t.opts.Progress.Retry(w.plan.Target, "the target misses something that a manifest names")
-	for try, lacked := 0, true; lacked && try < heals && providers.KindOf(err) == providers.Incomplete; try++ {
-		if lacked, err = w.heal(ctx, n, m, try > 0); err != nil {
-			return receipt, err
+	for try, lacked := 0, true; lacked && try < heals && mayLack(err); try++ {
+		var healErr error
+		if lacked, healErr = w.heal(ctx, n, m, try > 0); healErr != nil {
+			return receipt, healErr
 		}
+		if !lacked && providers.KindOf(err) != providers.Incomplete {
+			break // it is invalid
+		}
+		w.t.opts.Progress.Retry(w.plan.Target, "the target misses something that a manifest names")
 		receipt, err = w.putRef(ctx, ref, m)
 	}
-	if providers.KindOf(err) == providers.Incomplete {
+	if mayLack(err) {
 		err = w.sparse(ctx, n, m, err)
 	}
 	return receipt, err
+}
+
+// mayLack reports whether a manifest may have been refused because the target misses
+// something that it names. Some call that invalid, without a word of what (zot).
+func mayLack(err error) bool {
+	kind := providers.KindOf(err)
+	return kind == providers.Incomplete || kind == providers.Invalid && sideOf(err) == Target
 }
 
 // putRef is one PUT. That the target has the very digest under a tag which cannot
@@ -164,8 +172,8 @@ func (w *work) manifest(ctx context.Context, n plan.Node) (providers.Manifest, e
 const heals = 4 // times that a manifest is made good
 
 // heal brings what the target misses of n, trusting nothing that is remembered.
-// It reports whether a blob was missing: then there is a point in healing once
-// more, as a host may say that it mounted one and not do it, for this image or,
+// It reports whether something was missing: then there is a point in healing once
+// more, as a host may say that it mounted a blob and not do it, for this image or,
 // at the same time, for another. Again believes no mount.
 func (w *work) heal(ctx context.Context, n plan.Node, m providers.Manifest, again bool) (lacked bool, err error) {
 	if n, err = w.expand(n, m); err != nil {
@@ -191,9 +199,11 @@ func (w *work) heal(ctx context.Context, n plan.Node, m providers.Manifest, agai
 		lacked = lacked || missing
 	}
 	for _, c := range n.Children {
-		if err := w.healChild(ctx, c); err != nil {
+		missing, err := w.healChild(ctx, c)
+		if err != nil {
 			return false, err
 		}
+		lacked = lacked || missing
 	}
 	return lacked, nil
 }
@@ -239,44 +249,52 @@ func (w *work) healBlob(ctx context.Context, b plan.Blob, again bool) (missing b
 	return true, w.place(ctx, b)
 }
 
-func (w *work) healChild(ctx context.Context, c plan.Node) error {
-	_, err := w.to.reg.Head(ctx, w.to.repo, c.Digest.String())
+// healChild brings c, with all below it, if it is really missing.
+func (w *work) healChild(ctx context.Context, c plan.Node) (missing bool, err error) {
+	_, err = w.to.reg.Head(ctx, w.to.repo, c.Digest.String())
 	switch {
 	case err == nil:
-		return nil
+		return false, nil
 	case providers.KindOf(err) != providers.NotFound:
-		return onSide(Target, err)
+		return false, onSide(Target, err)
 	}
-	m, err := w.manifest(ctx, c)
+	return true, w.bringNode(ctx, c)
+}
+
+// bringNode brings a manifest that is missing, and what is missing below it.
+func (w *work) bringNode(ctx context.Context, n plan.Node) error {
+	m, err := w.manifest(ctx, n)
 	if err != nil {
 		return err
 	}
-	if c, err = w.expand(c, m); err != nil {
+	if n, err = w.expand(n, m); err != nil {
 		return err
 	}
-	c.Here = false
+	n.Here = false
 	var all []plan.Blob
-	collect(plan.Node{Blobs: c.Blobs}, map[v1.Hash]bool{}, &all)
+	collect(plan.Node{Blobs: n.Blobs}, map[v1.Hash]bool{}, &all)
 	if err := w.blobs(ctx, all); err != nil {
 		return err
 	}
-	for _, below := range c.Children {
-		if err := w.healChild(ctx, below); err != nil {
+	for _, below := range n.Children {
+		if _, err := w.healChild(ctx, below); err != nil {
 			return err
 		}
 	}
-	_, err = w.putDigest(ctx, c)
+	_, err = w.putDigest(ctx, n)
 	return err
 }
 
-// sparse explains a second refusal: where children were left out on purpose, the
-// target takes no index without them.
+// sparse explains a last refusal: where children were left out on purpose, the
+// target takes no index without them. That is learned where it says so.
 func (w *work) sparse(ctx context.Context, n plan.Node, m providers.Manifest, err error) error {
 	c, parseErr := providers.Parse(m)
 	if parseErr != nil || len(n.Children) == 0 || len(n.Children) >= len(c.Children) {
 		return err
 	}
-	w.to.host.tell(ctx, w.t, providers.CapSparse, false)
+	if providers.KindOf(err) == providers.Incomplete {
+		w.to.host.tell(ctx, w.t, providers.CapSparse, false)
+	}
 	return onSide(Target, hinted(err, "the target takes no index whose children are missing: use platforms.mode: rewrite"))
 }
 

@@ -165,15 +165,20 @@ func (t *turns) ask(ctx context.Context, at spot, b state.Bring) (turn state.Tur
 			turn.Busy = true
 		}
 	}
-	turn.Spare = func() {
-		for _, end := range spare {
-			end("")
-		}
-	}
-	if turn.Landed == nil {
-		turn.Spare() // the caller has no use for the others
+	switch {
+	case len(spare) == 0:
+	case turn.Landed == nil:
+		spareAll(spare) // the caller has no use for the others
+	default:
+		turn.Spare = func() { spareAll(spare) }
 	}
 	return turn, nil
+}
+
+func spareAll(ends []func(repo string)) {
+	for _, end := range ends {
+		end("")
+	}
 }
 
 // A row is one of the table.

@@ -39,11 +39,16 @@ func (s *session) join(ctx context.Context) error {
 	if !s.joins || s.me.Load() != 0 {
 		return nil
 	}
-	n := presence | rand.Int64N(presence)
+	return s.joinAs(ctx, presence|rand.Int64N(presence))
+}
+
+// joinAs takes the number n. If another replica has it the session is that of none:
+// who next makes sure of the session tries another number.
+func (s *session) joinAs(ctx context.Context, n int64) error {
 	ctx, cancel := patient(ctx)
 	defer cancel()
+	var ok bool
 	err := s.use(func(c *sql.Conn) error {
-		var ok bool
 		if err := c.QueryRowContext(ctx, tryLock, n).Scan(&ok); err != nil || !ok {
 			return err
 		}
@@ -53,6 +58,8 @@ func (s *session) join(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("join the replicas: %w", err)
 	}
-	s.me.Store(n)
+	if ok {
+		s.me.Store(n)
+	}
 	return nil
 }

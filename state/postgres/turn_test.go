@@ -31,6 +31,7 @@ func TestTurns(t *testing.T) {
 		{"Patience", testTurnPatience},
 		{"Alone", testTurnAlone},
 		{"Replicas", testReplicas},
+		{"SameNumber", testSameNumber},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, c) })
 	}
@@ -320,4 +321,20 @@ func testReplicas(t *testing.T, c *pgtest.Cluster) {
 	want(a, 1)
 	check(t, a.Close())
 	want(onlooker, 1) // at least
+}
+
+// Two replicas never have the same number: each would take the other's turns for its
+// own. Who drew one that is taken tries another when it next makes sure of its session.
+func testSameNumber(t *testing.T, c *pgtest.Cluster) {
+	dsn := c.Database(t)
+	a, b := replica(t, dsn), closing(t, openAt(t, dsn))
+	check(t, b.session.joinAs(t.Context(), a.session.me.Load()))
+	if me := b.session.me.Load(); me != 0 {
+		t.Fatalf("both are %d", me)
+	}
+	b.session.joins = true
+	check(t, b.Holding(t.Context()))
+	if me := b.session.me.Load(); me == 0 || me == a.session.me.Load() {
+		t.Errorf("one is %d, the other %d", a.session.me.Load(), me)
+	}
 }

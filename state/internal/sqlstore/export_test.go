@@ -36,6 +36,7 @@ func Queries() map[string]string {
 		"prunePasses":   prunePasses,
 		"pruneWork":     pruneWork,
 		"aheadRows":     aheadRows,
+		"aheadPasses":   aheadPasses,
 		"endPass":       endPass,
 		"interrupt":     interruptPasses,
 		"itemsSince":    itemsSince,

@@ -66,9 +66,13 @@ func (w *work) bringOnce(ctx context.Context, b plan.Blob, s *providers.Session)
 	return plan.Upload, w.upload(ctx, b, s)
 }
 
+// asksTurn reports whether others are asked before b is brought: if it is not small,
+// or may be not.
+func asksTurn(b plan.Blob) bool { return b.Size < 0 || b.Size >= leastTurn }
+
 // turn asks for the turn to bring b.
 func (w *work) turn(b plan.Blob) (state.Turn, error) {
-	if w.t.opts.Turns == nil || b.Size >= 0 && b.Size < leastTurn {
+	if w.t.opts.Turns == nil || !asksTurn(b) {
 		return state.Turn{}, nil
 	}
 	ask := state.Bring{Digest: b.Digest, Host: w.to.host.name, Also: w.run.also[b.Digest],

@@ -107,7 +107,7 @@ func (r *run) together(plans []plan.Plan) {
 		}
 		for j := range plans[i].Images {
 			for _, b := range blobsOf(&plans[i].Images[j]) {
-				if b.Have != plan.Upload && b.Have != plan.Shared || b.Size < leastTurn {
+				if b.Have != plan.Upload && b.Have != plan.Shared || !asksTurn(b) {
 					continue
 				}
 				if hosts[b.Digest] == nil {

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -220,6 +221,42 @@ type busy struct{ waited []bool }
 func (b *busy) Turn(_ context.Context, ask state.Bring) (state.Turn, error) {
 	b.waited = append(b.waited, ask.Wait > 0)
 	return state.Turn{Busy: true}, nil
+}
+
+// asks is a state that notes for which registries each blob is asked for together, and
+// gives nobody a turn.
+type asks struct {
+	mu   sync.Mutex
+	also map[v1.Hash][]string
+}
+
+func (a *asks) Turn(_ context.Context, b state.Bring) (state.Turn, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.also[b.Digest] = b.Also
+	return state.Turn{}, nil
+}
+
+// A blob of which no size is known, as a layer of schema 1, may be large: its turn is
+// asked for as that of one which is, for all its registries together.
+func TestUnknownSizesAskForTheirTurns(t *testing.T) {
+	a := &asks{also: map[v1.Hash][]string{}}
+	w := newWorld(t, 2, func(w *world) { w.opts.Turns = a })
+	large, small, unknown := content.Layer("large", 100<<10), content.Layer("small", 1000), content.Layer("unknown", 1000)
+	plans := w.load(one("app", "v1", content.Image("app", []content.Blob{large, small, unknown})))
+	for i := range plans {
+		for j, b := range plans[i].Images[0].Root.Blobs {
+			if b.Digest == unknown.Digest {
+				plans[i].Images[0].Root.Blobs[j].Size = -1
+			}
+		}
+	}
+	w.mustAll(w.run(plans))
+	hosts := slices.Sorted(slices.Values([]string{w.targets[0].Host(), w.targets[1].Host()}))
+	want := map[v1.Hash][]string{large.Digest: hosts, unknown.Digest: hosts}
+	if !maps.EqualFunc(a.also, want, slices.Equal) {
+		t.Errorf("asked %v, want %v", a.also, want)
+	}
 }
 
 // Another process is waited for in vain once, not for each blob.

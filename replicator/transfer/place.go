@@ -72,18 +72,18 @@ func (w *work) bringBlob(ctx context.Context, b plan.Blob) error {
 // arrive counts a blob that has come, and remembers it.
 func (w *work) arrive(ctx context.Context, b plan.Blob, how plan.Have) {
 	switch how {
+	case plan.Here:
+		w.found(b)
 	case plan.Mount:
 		w.mounted.Add(1)
 		w.bytesMounted.Add(max(b.Size, 0))
 		w.saved(b)
-	case plan.Here:
-		w.tally.present.Add(1)
-		w.saved(b)
+		w.have(b.Digest, b.Size)
 	default:
 		w.sent.Add(1)
+		w.have(b.Digest, b.Size)
 	}
 	w.to.host.landed(w, b.Digest, how)
-	w.have(b.Digest, b.Size)
 	w.flush(ctx)
 }
 

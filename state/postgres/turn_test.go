@@ -250,10 +250,21 @@ func testTurnDied(t *testing.T, c *pgtest.Cluster) {
 	}
 	check(t, a.Holding(t.Context()))
 	lost.Landed("team/a")
+	told(t, a)
 	turn, err := a.Turn(t.Context(), bring(0, "one"))
 	if check(t, err); turn.There != "" || turn.Landed != nil {
 		t.Errorf("%+v, want the other to be at it", turn)
 	}
+}
+
+// told waits until the database has been told of all endings.
+func told(t *testing.T, s *Store) {
+	t.Helper()
+	eventually(t, "the endings are to be told", func() bool {
+		s.turns.mu.Lock()
+		defer s.turns.mu.Unlock()
+		return !s.turns.telling && len(s.turns.endings) == 0
+	})
 }
 
 // kill ends a store's session by the server.
@@ -273,17 +284,48 @@ func testTurnPatience(t *testing.T, c *pgtest.Cluster) {
 	a, b := replica(t, dsn), replica(t, dsn)
 	mine(t, a, bring(0, "one"))
 	turn, err := b.Turn(t.Context(), bring(time.Millisecond, "one"))
-	if check(t, err); turn.There != "" || turn.Landed != nil {
+	if check(t, err); !turn.Busy || turn.There != "" || turn.Landed != nil {
 		t.Errorf("%+v, want to go on without", turn)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
+	waits := awaited{ctx, make(chan struct{}, 1)}
 	answer := make(chan error, 1)
-	go func() { _, err := b.Turn(ctx, bring(time.Hour, "one")); answer <- err }()
+	go func() { _, err := b.Turn(waits, bring(time.Hour, "one")); answer <- err }()
+	comes(t, "it is to wait until it is stopped", waits.waits)
 	cause := fmt.Errorf("stopped")
 	cancel(cause)
-	if err := <-answer; err != cause {
+	if err := comes(t, "it is to stop", answer); err != cause {
 		t.Errorf("%v, want the cause", err)
 	}
+}
+
+// An awaited context tells when somebody waits for its end, and no longer asks the
+// database, which no context breaks off.
+type awaited struct {
+	context.Context
+	waits chan struct{}
+}
+
+func (a awaited) Done() <-chan struct{} {
+	select {
+	case a.waits <- struct{}{}:
+	default:
+	}
+	return a.Context.Done()
+}
+
+// comes is what comes from a channel.
+func comes[T any](t *testing.T, what string, from <-chan T) (got T) {
+	t.Helper()
+	eventually(t, what, func() bool {
+		select {
+		case got = <-from:
+			return true
+		default:
+			return false
+		}
+	})
+	return got
 }
 
 // Who does not work, or has lost its session, is in nobody's way.

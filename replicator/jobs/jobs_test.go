@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -452,10 +453,13 @@ func TestTargetInUse(t *testing.T) {
 	r.ask(state.Ask{Key: a.Key, Detail: detailOf(a, ""), Priority: PriorityByHand})
 	<-held
 	r.ask(state.Ask{Key: runPrefix + "again", Detail: detailOf(a, ""), Priority: PriorityByHand})
-	r.until("the other has seen that its target is in use", func() bool { return r.queue() == runPrefix+"again; "+a.Key+" running" })
+	r.until("the other has seen that its target is in use", func() bool { return r.putOff(runPrefix+"again") && r.queue() == runPrefix+"again; "+a.Key+" running" })
 	r.ask(state.Ask{Key: b.Key, Detail: detailOf(b, "")})
 	r.until("the next one runs", func() bool { return strings.Contains(r.queue(), b.Key+" running") })
 	letGo()
 	r.idle()
 	r.equal()
+	if keys := r.ran(); !slices.Equal(keys, []string{runPrefix + "again", a.Key, b.Key}) {
+		t.Errorf("ran %v", keys)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -189,6 +190,27 @@ func (r *rig) queue() string {
 		list = append(list, text)
 	}
 	return strings.Join(list, "; ")
+}
+
+// putOff reports whether the row of a key waits for longer than it was asked to.
+func (r *rig) putOff(key string) bool {
+	r.t.Helper()
+	rows, err := r.store.Queue(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return slices.ContainsFunc(rows, func(row state.Row) bool { return row.Key == key && !row.Running && row.NotBefore.After(row.Asked) })
+}
+
+// ran are the keys of the jobs that have run, sorted.
+func (r *rig) ran() (keys []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, rep := range r.report {
+		keys = append(keys, rep.Key)
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // pass is the newest pass of the rule.

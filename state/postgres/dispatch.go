@@ -18,7 +18,7 @@ import (
 const (
 	// unqueued tells the time and counts the rows that have been due for a while and for
 	// which no wake-up waits. It need not be exact, and goes no further than a bound.
-	unqueued = `WITH clock AS (SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS us)
+	unqueued = `WITH clock AS (SELECT ` + clock + ` AS us)
 		SELECT us, GREATEST(0,
 		(SELECT COUNT(*) FROM (SELECT 1 FROM work WHERE running = 0 AND wanted > done AND not_before <= us - $1 LIMIT 1000) AS due) -
 		(SELECT COUNT(*) FROM (SELECT 1 FROM river_job WHERE state = 'available' AND queue = $2 LIMIT 1000) AS waiting))

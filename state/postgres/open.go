@@ -48,7 +48,9 @@ const (
 	sessionSettings = `SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
 		SET idle_in_transaction_session_timeout = '60s'; SET lock_timeout = '60s'`
 
-	clock = `SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)`
+	// clock is the database's, in microseconds.
+	clock    = `CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)`
+	askClock = `SELECT ` + clock
 )
 
 // A Store is the state in one schema of a database.
@@ -188,7 +190,7 @@ func connect(config *pgx.ConnConfig, o Options) *sql.DB {
 // now is the database's clock: replicas need not agree on theirs.
 func now(ctx context.Context, tx *sql.Tx) (time.Time, error) {
 	var us int64
-	err := tx.QueryRowContext(ctx, clock).Scan(&us)
+	err := tx.QueryRowContext(ctx, askClock).Scan(&us)
 	return time.UnixMicro(us), err
 }
 

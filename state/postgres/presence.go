@@ -15,9 +15,7 @@ const (
 	presence     = int64(1) << (presenceBits - 1)
 
 	// alive are the numbers of the replicas that live.
-	alive = `SELECT n FROM (SELECT ((CAST(l.classid AS BIGINT) << 32) | CAST(l.objid AS BIGINT)) - ` + lockBase + ` AS n
-			FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
-			AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS locked
+	alive = `SELECT n FROM (SELECT ` + lockNumber + ` - ` + lockBase + ` AS n FROM pg_locks l WHERE ` + isLock + `) AS locked
 		WHERE n >> 47 = 1`
 
 	countAlive = `SELECT COUNT(*) FROM (` + alive + `) AS replicas`

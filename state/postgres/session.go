@@ -15,17 +15,21 @@ const (
 	// lockBase sets our advisory locks apart from those of other programs in the
 	// database, and of other schemas: 16 bits of the schema's name over 48 bits of
 	// row number. Number 0 is the migrations'.
-	lockBase = `(CAST(hashtext('transship ' || current_schema()) & 65535 AS BIGINT) << 48)`
+	lockBase   = `(CAST(` + lockSchema + ` AS BIGINT) << 48)`
+	lockSchema = `(hashtext('transship ' || current_schema()) & 65535)`
+
+	// isLock is true of those rows l of pg_locks that are advisory locks of one number,
+	// lockNumber, which somebody holds in this database.
+	isLock = `l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+		AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+	lockNumber = `((CAST(l.classid AS BIGINT) << 32) | CAST(l.objid AS BIGINT))`
 
 	tryLock = `SELECT pg_try_advisory_lock(` + lockBase + ` + $1)`
 	wait    = `SELECT pg_advisory_lock(` + lockBase + `)`
 	unlock  = `SELECT pg_advisory_unlock(` + lockBase + ` + $1)`
 
 	orphans = `SELECT w.id FROM work w WHERE w.running = 1 AND NOT EXISTS (
-		SELECT 1 FROM pg_locks l
-		WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
-			AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-			AND (CAST(l.classid AS BIGINT) << 32) | CAST(l.objid AS BIGINT) = ` + lockBase + ` + w.id)
+		SELECT 1 FROM pg_locks l WHERE ` + isLock + ` AND ` + lockNumber + ` = ` + lockBase + ` + w.id)
 		ORDER BY w.id`
 
 	// frozen ends the sessions of processes that live and do nothing: one that works
@@ -34,8 +38,8 @@ const (
 	frozen = `SELECT COUNT(pg_terminate_backend(a.pid)) FROM pg_stat_activity a
 		WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
 			AND a.state = 'idle' AND a.state_change < clock_timestamp() - $1 * INTERVAL '1 microsecond'
-			AND EXISTS (SELECT 1 FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
-				AND CAST(l.classid AS BIGINT) >> 16 = hashtext('transship ' || current_schema()) & 65535)`
+			AND EXISTS (SELECT 1 FROM pg_locks l WHERE ` + isLock + ` AND l.pid = a.pid
+				AND CAST(l.classid AS BIGINT) >> 16 = ` + lockSchema + `)`
 
 	// frozenAfter is for how long one may ask nothing, and sweepEvery how often one
 	// looks for such.

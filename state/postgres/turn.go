@@ -15,7 +15,7 @@ const (
 	// each who has it. Hosts are in order, so that of two processes which want the same
 	// ones one gets them all. What has landed longer ago than $4 counts no more.
 	askTurn = `WITH alive AS MATERIALIZED (` + alive + `),
-		clock AS (SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS now)
+		clock AS (SELECT ` + clock + ` AS now)
 		INSERT INTO turn AS t (host, digest, holder, at)
 		SELECT h, $2, $3, now FROM unnest(CAST($1 AS TEXT[])) AS h, clock ORDER BY h COLLATE "C"
 		ON CONFLICT (host, digest) DO UPDATE SET

@@ -7,16 +7,17 @@ import (
 )
 
 const (
-	// endTurns are told of what has landed, with its repository, and what is to be
-	// claimed by others.
+	// ended are the turns that are over as this process knows them.
 	ended = `unnest(CAST($1 AS TEXT[]), CAST($2 AS TEXT[]), CAST($3 AS BIGINT[]), CAST($4 AS BIGINT[]), CAST($5 AS TEXT[]))
 		AS e (host, digest, holder, at, repo)`
 
+	// endTurns tells of what has landed, with its repository, and gives up what is to be
+	// claimed by others; those who wait are told.
 	endTurns = `WITH ended AS MATERIALIZED (SELECT t.host, t.digest, e.repo FROM turn t
 			JOIN ` + ended + ` ON t.host = e.host AND t.digest = e.digest
 				AND t.holder = e.holder AND (t.at = e.at OR e.repo <> '')
 			ORDER BY t.host, t.digest FOR UPDATE OF t),
-		landed AS (UPDATE turn t SET holder = 0, repo = e.repo, at = CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)
+		landed AS (UPDATE turn t SET holder = 0, repo = e.repo, at = ` + clock + `
 			FROM ended e WHERE e.repo <> '' AND t.host = e.host AND t.digest = e.digest
 			RETURNING t.host, t.digest, t.waited),
 		gone AS (DELETE FROM turn t
@@ -25,9 +26,10 @@ const (
 		SELECT COUNT(pg_notify('` + channel + `', host || ' ' || digest))
 		FROM (SELECT * FROM landed UNION ALL SELECT * FROM gone) AS over WHERE waited = 1`
 
+	// oldTurns drops what landed, or was left by the dead, more than $1 ago.
 	oldTurns = `WITH alive AS MATERIALIZED (` + alive + `)
 		DELETE FROM turn WHERE (host, digest) IN (SELECT host, digest FROM turn
-			WHERE at < CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) - $1
+			WHERE at < ` + clock + ` - $1
 				AND holder NOT IN (SELECT n FROM alive) FOR UPDATE SKIP LOCKED)`
 
 	// oldEvery is how often what nobody asks for any more is dropped.

@@ -272,7 +272,7 @@ func kill(t *testing.T, s *Store) {
 	t.Helper()
 	var ended int
 	check(t, s.session.db.QueryRowContext(t.Context(), `SELECT COUNT(pg_terminate_backend(l.pid)) FROM pg_locks l
-		WHERE l.locktype = 'advisory' AND l.granted AND (CAST(l.classid AS BIGINT) << 32) | CAST(l.objid AS BIGINT) = `+lockBase+` + $1`,
+		WHERE `+isLock+` AND `+lockNumber+` = `+lockBase+` + $1`,
 		s.session.me.Load()).Scan(&ended))
 	if ended != 1 {
 		t.Fatalf("%d sessions ended", ended)

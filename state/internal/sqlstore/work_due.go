@@ -36,18 +36,18 @@ func (s *Store) change(ctx context.Context, op string, do func(tx *sql.Tx) (chan
 		return s.update(ctx, op, func(tx *sql.Tx) error { _, err := do(tx); return err })
 	}
 	return s.fail(ctx, op, s.retry(func() error {
-		c, err := s.e.Write.Conn(ctx)
+		conn, err := s.e.Write.Conn(ctx)
 		if err != nil {
 			return err
 		}
-		defer c.Close()
-		return s.within(ctx, c, func(tx *sql.Tx) error {
-			now, err := do(tx)
+		defer conn.Close()
+		return s.within(ctx, conn, func(tx *sql.Tx) error {
+			c, err := do(tx)
 			if err != nil {
 				return err
 			}
-			if due := now.due(); len(due) > 0 {
-				return s.e.Due(ctx, c, due)
+			if due := c.due(); len(due) > 0 {
+				return s.e.Due(ctx, conn, due)
 			}
 			return nil
 		})

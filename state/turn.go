@@ -21,7 +21,8 @@ type Bring struct {
 }
 
 // A Turn is the answer to a [Bring]: another process has brought the blob, or it is
-// the caller's turn. Its functions do not wait; those that do not apply are nil.
+// the caller's turn. Its functions do not wait; those that do not apply are nil. The
+// turns among jobs of one priority ([Ask.Turn]) are another thing.
 type Turn struct {
 	// There is the repository of the registry that has the blob by now, "" if it is to
 	// be brought.

@@ -19,9 +19,6 @@ const (
 		WHERE n >> 47 = 1`
 
 	countAlive = `SELECT COUNT(*) FROM (` + alive + `) AS replicas`
-
-	channel = "transship_turn"
-	listen  = "LISTEN " + channel
 )
 
 // Replicas is how many processes that do work live on this state, at least one.

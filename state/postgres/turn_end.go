@@ -51,8 +51,6 @@ func (t *turns) end(at spot, h *hold, repo string) {
 	over := t.held[at] == h && (h.users == 0 || repo != "")
 	if over {
 		delete(t.held, at)
-	}
-	if over {
 		t.tell(ending{at, *h, repo})
 	}
 }

@@ -12,6 +12,10 @@ const (
 		JOIN unnest(CAST($1 AS TEXT[]), CAST($2 AS TEXT[])) AS w (host, digest) ON w.host = t.host AND w.digest = t.digest
 		WHERE t.holder IN (SELECT n FROM alive)`
 
+	// channel is where processes tell each other that a turn is over.
+	channel = "transship_turn"
+	listen  = "LISTEN " + channel
+
 	// lookEvery is how often those who wait look whether the one they wait for has
 	// died: then nobody tells them.
 	lookEvery = 2 * time.Second

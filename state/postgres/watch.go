@@ -21,8 +21,9 @@ func (s *session) use(do func(*sql.Conn) error) error {
 	return do(s.conn)
 }
 
-// watch starts to listen on the connection, so that its end is seen at once and not when it is next used: others see it at once, too, and
-// take what this process still runs.
+// watch starts to listen on the connection, so that its end is seen at once and not
+// when it is next used: others see it at once, too, and take what this process still
+// runs.
 func (s *session) watch() {
 	ctx, cancel := context.WithCancel(context.Background())
 	conn, done := s.conn, make(chan struct{})

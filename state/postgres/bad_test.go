@@ -38,17 +38,15 @@ func TestUnfit(t *testing.T) {
 		kind  error
 		words []string
 	}{
-		"no right to make tables":   {as(bare, "guest"), nil, []string{"permission denied", "create tables in the schema"}},
-		"no right to connect":       {as(closed, "guest"), nil, []string{"permission denied for database", "GRANT CONNECT"}},
-		"tables of somebody else":   {as(sane, "guest"), nil, []string{"permission denied for table", "own"}},
-		"tables that may be read":   {as(sane, "reader"), nil, []string{"permission denied for table", "own"}},
-		"read-only by default":      {as(sane, "careful"), nil, []string{"read-only", "default_transaction_read_only"}},
-		"read-only and new":         {as(bare, "careful"), nil, []string{"read-only", "default_transaction_read_only"}},
-		"no such database":          {strings.Replace(bare, nameOf(bare), "nowhere", 1), nil, []string{`database "nowhere" does not exist`}},
-		"no such user":              {as(bare, "nobody"), nil, []string{`role "nobody" does not exist`}},
-		"of a newer program":        {newer, state.ErrNewer, []string{"9999"}},
-		"pooled by transaction":     {"host=" + c.Pooler(t, "transaction") + " user=postgres dbname=" + nameOf(sane) + " sslmode=disable", errPooled, []string{"direct address"}},
-		"pooled by session is fine": {"host=" + c.Pooler(t, "session") + " user=postgres dbname=" + nameOf(sane) + " sslmode=disable", nil, []string{"opened"}},
+		"no right to make tables": {as(bare, "guest"), nil, []string{"permission denied", "create tables in the schema"}},
+		"no right to connect":     {as(closed, "guest"), nil, []string{"permission denied for database", "GRANT CONNECT"}},
+		"tables of somebody else": {as(sane, "guest"), nil, []string{"permission denied for table", "own"}},
+		"tables that may be read": {as(sane, "reader"), nil, []string{"permission denied for table", "own"}},
+		"read-only by default":    {as(sane, "careful"), nil, []string{"read-only", "default_transaction_read_only"}},
+		"read-only and new":       {as(bare, "careful"), nil, []string{"read-only", "default_transaction_read_only"}},
+		"no such database":        {strings.Replace(bare, nameOf(bare), "nowhere", 1), nil, []string{`database "nowhere" does not exist`}},
+		"no such user":            {as(bare, "nobody"), nil, []string{`role "nobody" does not exist`}},
+		"of a newer program":      {newer, state.ErrNewer, []string{"9999"}},
 	} {
 		t.Run(name, func(t *testing.T) { unfit(t, open(tt.dsn), tt.kind, tt.words...) })
 	}

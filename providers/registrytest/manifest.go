@@ -193,7 +193,7 @@ func (q *Manifests) takes(t types.MediaType) bool {
 // are to be had elsewhere, and the subject, may be missing.
 func (s *Server) complete(x *exchange, c providers.Content) (refusal, bool) {
 	for _, b := range c.Blobs() {
-		if _, ok := s.backend.blob(x.repo, b.Digest.String()); !ok && !providers.Foreign(b) && !x.q.Lax {
+		if _, ok := s.backend.blob(x.repo, b.Digest.String()); !ok && (x.q.WantsForeign || !providers.Foreign(b)) && !x.q.Lax {
 			return lacking(x, b.Digest), false
 		}
 	}

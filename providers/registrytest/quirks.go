@@ -123,6 +123,9 @@ type Manifests struct {
 	// LackIsInvalid refuses a manifest that names what is missing as MANIFEST_INVALID,
 	// without a word of what: zot.
 	LackIsInvalid bool
+	// WantsForeign refuses a manifest whose foreign layers are missing as one that
+	// lacks others: zot.
+	WantsForeign bool
 	// Schema1 accepts Docker schema 1 manifests: ECR, Quay.
 	Schema1 bool
 	// RefuseTypes are manifest media types that are refused with 405.

@@ -129,6 +129,23 @@ func incompleteHeals(t *testing.T, quirks func(*registrytest.Quirks)) {
 	}
 }
 
+// A target may want the bytes of foreign layers: the error says how they are brought.
+func TestForeignLayerIsWanted(t *testing.T) {
+	for _, calls := range []bool{true, false} {
+		w := newWorld(t, 1, func(w *world) {
+			w.targets[0].Set(func(q *registrytest.Quirks) { q.WantsForeign, q.LackIsInvalid = true, calls })
+		})
+		base := content.Foreign("base", 99)
+		plans := w.load(one("app", "v1", content.Image("win", []content.Blob{content.Layer("app", 5000), base})))
+		root := &plans[0].Images[0].Root
+		root.Blobs = append(root.Blobs, plan.Blob{Descriptor: base.Descriptor, Have: plan.Foreign})
+		err := onlyErr(t, w.run(plans))
+		if !strings.Contains(providers.HintOf(err), "foreignLayers: copy") {
+			t.Errorf("called invalid %t: %v, hint %q", calls, err, providers.HintOf(err))
+		}
+	}
+}
+
 // A manifest that the target calls invalid, while it lacks nothing, is put once: the
 // error is the target's own.
 func TestInvalidIsNotHealed(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -87,7 +88,7 @@ func (w *work) putWhole(ctx context.Context, n plan.Node, m providers.Manifest, 
 		receipt, err = w.putRef(ctx, ref, m)
 	}
 	if mayLack(err) {
-		err = w.sparse(ctx, n, m, err)
+		err = w.explained(ctx, n, m, err)
 	}
 	return receipt, err
 }
@@ -285,17 +286,23 @@ func (w *work) bringNode(ctx context.Context, n plan.Node) error {
 	return err
 }
 
-// sparse explains a last refusal: where children were left out on purpose, the
-// target takes no index without them. That is learned where it says so.
-func (w *work) sparse(ctx context.Context, n plan.Node, m providers.Manifest, err error) error {
+// explained is a last refusal, with what to do where something was left out on
+// purpose: children of an index, which is learned where the target says so, or the
+// bytes of foreign layers.
+func (w *work) explained(ctx context.Context, n plan.Node, m providers.Manifest, err error) error {
 	c, parseErr := providers.Parse(m)
-	if parseErr != nil || len(n.Children) == 0 || len(n.Children) >= len(c.Children) {
+	switch {
+	case parseErr != nil:
 		return err
+	case len(n.Children) > 0 && len(n.Children) < len(c.Children):
+		if providers.KindOf(err) == providers.Incomplete {
+			w.to.host.tell(ctx, w.t, providers.CapSparse, false)
+		}
+		return onSide(Target, hinted(err, "the target takes no index whose children are missing: use platforms.mode: rewrite"))
+	case slices.ContainsFunc(n.Blobs, func(b plan.Blob) bool { return b.Have == plan.Foreign }):
+		return onSide(Target, hinted(err, "the target may want the bytes of foreign layers too: set foreignLayers: copy in the rule"))
 	}
-	if providers.KindOf(err) == providers.Incomplete {
-		w.to.host.tell(ctx, w.t, providers.CapSparse, false)
-	}
-	return onSide(Target, hinted(err, "the target takes no index whose children are missing: use platforms.mode: rewrite"))
+	return err
 }
 
 // refusedType learns from a refusal that the target takes no Docker schema 1, if

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -35,7 +36,9 @@ func (c *conformer) absent() {
 		c.fails("rows of a repository that is not there", providers.NotFound, err)
 		return
 	}
-	c.Error("rows of a repository that is not there are no error")
+	if !c.h.EmptyIsThere {
+		c.Error("rows of a repository that is not there are no error")
+	}
 }
 
 // samples is one of each kind of content that is not refused anywhere.
@@ -62,6 +65,14 @@ func samples() map[string]*content.Manifest {
 // bytes: manifests and blobs come back as they went in, by tag and by digest.
 func (c *conformer) bytes() {
 	for tag, m := range samples() {
+		if strings.HasPrefix(tag, "docker") && c.h.NoDocker {
+			c.refuses(m, providers.Unsupported)
+			continue
+		}
+		if strings.HasPrefix(tag, "foreign") && c.h.WantsForeign {
+			c.refuses(m, c.lack())
+			continue
+		}
 		c.push("app", m, tag)
 		want := m.Descriptor()
 		for _, ref := range []string{tag, m.Digest.String()} {
@@ -207,4 +218,29 @@ func (c *conformer) all(ctx context.Context, m *content.Manifest) map[string]err
 		errs["repositories"] = err
 	}
 	return errs
+}
+
+// refuses: the first manifest of what is below m is not taken, whatever there is.
+func (c *conformer) refuses(m *content.Manifest, kind providers.Kind) {
+	c.Helper()
+	c.must("ensure", c.Ensure(c.ctx, "app"))
+	first := m.All()[0]
+	for _, b := range first.Blobs {
+		if !providers.Foreign(b.Descriptor) {
+			c.blob("app", b)
+		}
+	}
+	_, err := c.PutManifest(c.ctx, "app", first.Digest.String(), first.Manifest, providers.PutOptions{})
+	c.fails("put of "+string(first.MediaType), kind, err)
+	if kind == providers.Unsupported && providers.HintOf(err) == "" {
+		c.Error("no hint")
+	}
+}
+
+// lack is how a manifest is refused that names what is missing.
+func (c *conformer) lack() providers.Kind {
+	if c.h.LackIsInvalid {
+		return providers.Invalid
+	}
+	return providers.Incomplete
 }

@@ -41,6 +41,15 @@ type Harness struct {
 	TakesSparse bool // an index may lack children
 	HiddenBlobs bool // a blob can be read only once a manifest names it
 
+	// What registries of other makers do otherwise.
+	NoDocker      bool // Docker's manifests are Unsupported
+	WantsForeign  bool // foreign layers have to be there
+	LackIsInvalid bool // a manifest that names what is missing is Invalid
+	TakesAnything bool // it is taken, and so is one under another digest than its own
+	DropsMoved    bool // a manifest is gone when its last tag has moved
+	EmptyIsThere  bool // a repository that is not there has no tags, which is no error
+	TryLeaves     bool // an upload that was given up leaves an empty repository
+
 	// WrongUser opens a provider as Open does, with a credential that the server
 	// refuses under Refusing. Without it signing in wrongly is not tested.
 	WrongUser func(t *testing.T, s *Server) providers.Registry

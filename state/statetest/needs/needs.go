@@ -19,9 +19,10 @@ type tool struct {
 
 func tools() map[string]tool {
 	return map[string]tool{
-		"postgres":  {"initdb", "/usr/lib/postgresql/*/bin", "apt-get install -y postgresql"},
-		"pgbouncer": {"pgbouncer", "/usr/sbin", "apt-get install -y pgbouncer"},
-		"cc":        {"cc", "", "apt-get install -y gcc libc6-dev"},
+		"postgres":        {"initdb", "/usr/lib/postgresql/*/bin", "apt-get install -y postgresql"},
+		"pgbouncer":       {"pgbouncer", "/usr/sbin", "apt-get install -y pgbouncer"},
+		"cc":              {"cc", "", "apt-get install -y gcc libc6-dev"},
+		"docker-registry": {"docker-registry", "", "apt-get install -y docker-registry"},
 	}
 }
 

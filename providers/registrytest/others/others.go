@@ -1,0 +1,146 @@
+// Package others starts registries of other makers for tests, as their users run
+// them: what [registrytest] pretends, these do. They listen on 127.0.0.1 without TLS
+// or sign-in, keep everything in a folder of the test's, and end with it.
+package others
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	ggcr "github.com/google/go-containerregistry/pkg/registry"
+)
+
+// A Maker is one program, at the version that its test found.
+type Maker string
+
+const (
+	GGCR         Maker = "go-containerregistry" // its registry, in this process
+	Distribution Maker = "docker-registry"      // Debian's package: distribution 2.8
+	Zot          Maker = "zot"
+	Olareg       Maker = "olareg"
+)
+
+// Installed are those that a machine can be expected to have.
+func Installed() []Maker { return []Maker{GGCR, Distribution} }
+
+// FolderEnv names the folder of the programs that no package has: zot and olareg,
+// built from their repositories (go build ./cmd/zot, go build ./cmd/olareg).
+const FolderEnv = "TRANSSHIP_REGISTRIES"
+
+// Built are the others, as far as the folder that [FolderEnv] names has them.
+func Built() []Maker {
+	var found []Maker
+	for _, m := range []Maker{Zot, Olareg} {
+		if _, err := os.Stat(filepath.Join(os.Getenv(FolderEnv), string(m))); err == nil && os.Getenv(FolderEnv) != "" {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// Start starts an empty registry, and returns its host. Program is what runs it, but
+// for GGCR, and may be empty for one that is built.
+func Start(t testing.TB, m Maker, program string) (host string) {
+	t.Helper()
+	if m == GGCR {
+		s := httptest.NewServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(true)))
+		t.Cleanup(s.Close)
+		return strings.TrimPrefix(s.URL, "http://")
+	}
+	if program == "" {
+		program = filepath.Join(os.Getenv(FolderEnv), string(m))
+	}
+	var err error
+	for range 3 { // a port that was free may not be any more
+		if host, err = run(t, m, program); err == nil {
+			return host
+		}
+	}
+	t.Fatalf("%s does not start: %v", m, err)
+	return ""
+}
+
+func run(t testing.TB, m Maker, program string) (host string, err error) {
+	dir := t.TempDir()
+	if host, err = freePort(); err != nil {
+		return "", err
+	}
+	arguments, err := prepare(m, dir, host)
+	if err != nil {
+		return "", err
+	}
+	out, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return "", err
+	}
+	defer out.Close()
+	cmd := exec.Command(program, arguments...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); cmd.Wait() }()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		<-ended
+		if said, err := os.ReadFile(out.Name()); t.Failed() && err == nil {
+			t.Logf("%s said: %s", m, said[max(0, len(said)-4000):])
+		}
+	})
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if resp, err := http.Get("http://" + host + "/v2/"); err == nil {
+			resp.Body.Close()
+			return host, nil
+		}
+		select {
+		case <-ended:
+			said, _ := os.ReadFile(out.Name())
+			return "", fmt.Errorf("it ended: %s", said)
+		default:
+			if time.Now().After(deadline) {
+				return "", errors.New("it does not answer")
+			}
+		}
+	}
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// prepare writes the configuration into dir, and returns the arguments.
+func prepare(m Maker, dir, host string) ([]string, error) {
+	address, port, err := net.SplitHostPort(host)
+	if err != nil {
+		return nil, err
+	}
+	data, file := filepath.Join(dir, "data"), filepath.Join(dir, "config")
+	switch m {
+	case Distribution:
+		return []string{"serve", file}, os.WriteFile(file, fmt.Appendf(nil,
+			"version: 0.1\nlog: {level: warn, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}}\nhttp: {addr: %q}\n", data, host), 0o600)
+	case Zot:
+		file += ".json"
+		return []string{"serve", file}, os.WriteFile(file, fmt.Appendf(nil,
+			`{"distSpecVersion":"1.1.1","storage":{"rootDirectory":%q},"http":{"address":%q,"port":%q},"log":{"level":"error"}}`, data, address, port), 0o600)
+	case Olareg:
+		return []string{"serve", "--dir", data, "--addr", address, "--port", port, "--api-delete"}, nil
+	}
+	return nil, fmt.Errorf("no maker is called %q", m)
+}

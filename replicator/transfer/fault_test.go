@@ -587,8 +587,8 @@ func TestUnnamedSubjectTeachesNothing(t *testing.T) {
 	}
 }
 
-// A blob that is damaged at the source is read twice in a run, however many images
-// name it, and looked at again in the next.
+// A blob that is damaged at the source is read twice in a run for each target at the
+// most, however many images name it, and looked at again in the next.
 func TestDamagedBlobIsReadTwice(t *testing.T) {
 	now := time.Now()
 	w := newWorld(t, 2, func(w *world) {
@@ -613,8 +613,9 @@ func TestDamagedBlobIsReadTwice(t *testing.T) {
 			t.Errorf("%s: %v", r.Target, r.Err)
 		}
 	}
-	// Two targets may come to their second reads one after the other.
-	if n := w.source.Counts().Digests[layer.Digest.String()].Reads; n > 3 {
+	// Targets share a read while it goes on: two may come to both of theirs one after
+	// the other.
+	if n := w.source.Counts().Digests[layer.Digest.String()].Reads; n > 4 {
 		t.Errorf("it left the source %d times", n)
 	}
 	if err := w.source.MendBlob(layer.Digest); err != nil {

@@ -44,7 +44,7 @@ func TestUnfit(t *testing.T) {
 		"tables that may be read": {as(sane, "reader"), nil, []string{"permission denied for table", "own"}},
 		"read-only by default":    {as(sane, "careful"), nil, []string{"read-only", "default_transaction_read_only"}},
 		"read-only and new":       {as(bare, "careful"), nil, []string{"read-only", "default_transaction_read_only"}},
-		"no such database":        {strings.Replace(bare, nameOf(bare), "nowhere", 1), nil, []string{`database "nowhere" does not exist`}},
+		"no such database":        {c.Address("nowhere"), nil, []string{`database "nowhere" does not exist`}},
 		"no such user":            {as(bare, "nobody"), nil, []string{`role "nobody" does not exist`}},
 		"of a newer program":      {newer, state.ErrNewer, []string{"9999"}},
 	} {

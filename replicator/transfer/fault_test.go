@@ -147,21 +147,37 @@ func TestForeignLayerIsWanted(t *testing.T) {
 }
 
 // A manifest that the target calls invalid, while it lacks nothing, is put once: the
-// error is the target's own.
+// error is the target's own, and what was brought for it is not brought again.
 func TestInvalidIsNotHealed(t *testing.T) {
-	w := newWorld(t, 1, nil)
-	plans := w.load(one("app", "v1", content.Index([]*content.Manifest{simple("a", 5000)})))
+	var mu sync.Mutex
+	now := time.Now()
+	w := newWorld(t, 1, func(w *world) {
+		w.opts.Now = func() time.Time { // state hears of each blob as it lands
+			mu.Lock()
+			defer mu.Unlock()
+			now = now.Add(flushAfter)
+			return now
+		}
+	})
+	m := content.Image("invalid", []content.Blob{content.Layer("invalid's", 3000)})
+	plans := w.load(one("app", "v1", m))
 	puts := 0
 	w.targets[0].Before(func(r *http.Request, class registrytest.Class) *registrytest.Fault {
 		if class != registrytest.ManifestPut || !strings.HasSuffix(r.URL.Path, "/v1") {
 			return nil
 		}
 		puts++
-		return &registrytest.Fault{Status: 400, Code: "MANIFEST_INVALID", Message: "we like no indexes"}
+		return &registrytest.Fault{Status: 400, Code: "MANIFEST_INVALID", Message: "we like no such"}
 	})
 	err := onlyErr(t, w.run(plans))
-	if providers.KindOf(err) != providers.Invalid || !strings.Contains(err.Error(), "we like no indexes") || puts != 1 {
+	if providers.KindOf(err) != providers.Invalid || !strings.Contains(err.Error(), "we like no such") || puts != 1 {
 		t.Errorf("put %d times: %v", puts, err)
+	}
+	has, err := w.store.Has(t.Context(), state.Repo{Host: w.targets[0].Host(), Name: "app"}, []v1.Hash{m.Blobs[0].Digest, m.Blobs[1].Digest})
+	for _, b := range m.Blobs {
+		if err != nil || !has[b.Digest] {
+			t.Errorf("state forgot %s: %v", b.Digest, err)
+		}
 	}
 }
 

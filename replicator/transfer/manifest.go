@@ -79,7 +79,7 @@ func (w *work) putWhole(ctx context.Context, n plan.Node, m providers.Manifest, 
 	for try, lacked := 0, true; lacked && try < heals && mayLack(err); try++ {
 		var healErr error
 		if lacked, healErr = w.heal(ctx, n, m, try > 0); healErr != nil {
-			return receipt, healErr
+			return receipt, whyLooked(err, healErr)
 		}
 		if !lacked && providers.KindOf(err) != providers.Incomplete {
 			break // it is invalid
@@ -93,11 +93,20 @@ func (w *work) putWhole(ctx context.Context, n plan.Node, m providers.Manifest, 
 	return receipt, err
 }
 
-// mayLack reports whether a manifest may have been refused because the target misses
+// mayLack reports whether a target may have refused a manifest because it misses
 // something that it names. Some call that invalid, without a word of what (zot).
 func mayLack(err error) bool {
-	kind := providers.KindOf(err)
-	return kind == providers.Incomplete || kind == providers.Invalid && sideOf(err) == Target
+	e, ok := errors.AsType[*providers.Error](err)
+	return ok && (e.Kind == providers.Incomplete || e.Kind == providers.Invalid && e.Status > 0 && sideOf(err) == Target)
+}
+
+// whyLooked is err, which came of looking for what a target may miss. Where it was
+// looked for on suspicion only, the refusal is told as well.
+func whyLooked(refused, err error) error {
+	if providers.KindOf(refused) == providers.Incomplete || errors.Is(err, ErrInterrupted) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return onSide(Target, fmt.Errorf("%w (looking for what it may miss: %v)", refused, err))
 }
 
 // putRef is one PUT. That the target has the very digest under a tag which cannot
@@ -239,6 +248,7 @@ func (w *work) healBlob(ctx context.Context, b plan.Blob, again bool) (missing b
 	switch {
 	case err == nil:
 		w.to.host.landed(w, b.Digest, plan.Here)
+		w.have(b.Digest, b.Size) // which was forgotten
 		return false, nil
 	case providers.KindOf(err) != providers.NotFound:
 		return false, onSide(Target, err)
@@ -255,6 +265,7 @@ func (w *work) healChild(ctx context.Context, c plan.Node) (missing bool, err er
 	_, err = w.to.reg.Head(ctx, w.to.repo, c.Digest.String())
 	switch {
 	case err == nil:
+		w.have(c.Digest, c.Size)
 		return false, nil
 	case providers.KindOf(err) != providers.NotFound:
 		return false, onSide(Target, err)
@@ -287,20 +298,21 @@ func (w *work) bringNode(ctx context.Context, n plan.Node) error {
 }
 
 // explained is a last refusal, with what to do where something was left out on
-// purpose: children of an index, which is learned where the target says so, or the
-// bytes of foreign layers.
+// purpose: children of an index, or the bytes of foreign layers. Where the target
+// says what it misses, that is learned; where it does not, a hint of its own stays.
 func (w *work) explained(ctx context.Context, n plan.Node, m providers.Manifest, err error) error {
+	says := providers.KindOf(err) == providers.Incomplete
 	c, parseErr := providers.Parse(m)
 	switch {
-	case parseErr != nil:
+	case parseErr != nil || !says && providers.HintOf(err) != "":
 		return err
-	case len(n.Children) > 0 && len(n.Children) < len(c.Children):
-		if providers.KindOf(err) == providers.Incomplete {
-			w.to.host.tell(ctx, w.t, providers.CapSparse, false)
-		}
+	case len(n.Children) > 0 && len(n.Children) < len(c.Children) && says:
+		w.to.host.tell(ctx, w.t, providers.CapSparse, false)
 		return onSide(Target, hinted(err, "the target takes no index whose children are missing: use platforms.mode: rewrite"))
+	case len(n.Children) > 0 && len(n.Children) < len(c.Children):
+		return onSide(Target, hinted(err, "the target may take no index whose children are missing: try platforms.mode: rewrite"))
 	case slices.ContainsFunc(n.Blobs, func(b plan.Blob) bool { return b.Have == plan.Foreign }):
-		return onSide(Target, hinted(err, "the target may want the bytes of foreign layers too: set foreignLayers: copy in the rule"))
+		return onSide(Target, hinted(err, "the target may want the bytes of foreign layers too: try foreignLayers: copy in the rule"))
 	}
 	return err
 }

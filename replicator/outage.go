@@ -21,7 +21,7 @@ type outages struct {
 type outage struct {
 	err   error
 	told  time.Time
-	until time.Time // until then nobody tries
+	until time.Time // until then nobody tries; zero is who is slow, not away
 }
 
 const (
@@ -40,7 +40,7 @@ func (o *outages) refuse(registry string, now time.Time) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	out, down := o.last[registry]
-	if !down {
+	if !down || out.until.IsZero() {
 		return nil
 	}
 	if now.Before(out.until) {
@@ -60,8 +60,8 @@ func (o *outages) down(registry string, now time.Time) bool {
 }
 
 // tell says how asking it went. Whoever gave up for want of time says nothing of the
-// registry to its own rules; the others leave it to these. Whoever was stopped says
-// nothing at all.
+// registry to its own rules; the others leave it to these. Whoever was stopped only
+// says that somebody else may try.
 func (o *outages) tell(ctx context.Context, registry string, err error, now time.Time) {
 	if o == nil {
 		return
@@ -74,12 +74,12 @@ func (o *outages) tell(ctx context.Context, registry string, err error, now time
 	out, down := o.last[registry]
 	switch stopped := ctx.Err(); {
 	case err != nil && errors.Is(stopped, context.Canceled):
-		if down {
-			out.until = now
+		if rested := out.told.Add(outageRest); down && out.until.After(rested) {
+			out.until = rested
 			o.last[registry] = out
 		}
 	case err != nil && stopped != nil:
-		o.last[registry] = outage{err, now, now}
+		o.last[registry] = outage{err: err, told: now}
 	case providers.KindOf(err) == providers.Unavailable || errors.Is(err, context.DeadlineExceeded):
 		o.last[registry] = outage{err, now, now.Add(outageRest)}
 	default:

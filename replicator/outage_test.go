@@ -117,8 +117,10 @@ func TestOutageIsTheRegistrys(t *testing.T) {
 	away := &providers.Error{Kind: providers.Unavailable, Op: "list repositories"}
 
 	o.tell(hurried, "slow", hurried.Err(), now)
-	if err := o.refuse("slow", now); err != nil || !o.down("slow", now) {
-		t.Errorf("one that was slow for others: down %t, to its own rule %v", o.down("slow", now), err)
+	for range 2 { // rules of its own
+		if err := o.refuse("slow", now); err != nil || !o.down("slow", now) {
+			t.Errorf("one that was slow for others: down %t, to its own rule %v", o.down("slow", now), err)
+		}
 	}
 	o.tell(t.Context(), "slow", nil, now)
 	if o.down("slow", now) {
@@ -139,5 +141,10 @@ func TestOutageIsTheRegistrys(t *testing.T) {
 	}
 	if err := o.refuse("away", now); err != nil {
 		t.Errorf("the next may not try: %v", err)
+	}
+	o.tell(t.Context(), "away", away, now)
+	o.tell(stopped, "away", stopped.Err(), now)
+	if o.refuse("away", now) == nil {
+		t.Error("who was stopped ended the rest of one that he had not tried")
 	}
 }

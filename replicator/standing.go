@@ -223,10 +223,11 @@ func (e *Engine) forget(ctx context.Context, rule string, links []survey.Link) e
 		wanted[[2]state.Repo{from, to}] = true
 	}
 	gone := slices.DeleteFunc(known, func(s state.Standing) bool { return wanted[[2]state.Repo{s.Source, s.Target}] })
+	err = e.opts.State.ForgetStandings(ctx, gone)
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	for _, s := range gone {
 		delete(e.past[rule], [2]state.Repo{s.Source, s.Target})
 	}
-	e.mu.Unlock()
-	return e.opts.State.ForgetStandings(ctx, gone)
+	return err
 }

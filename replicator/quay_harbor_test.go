@@ -15,6 +15,7 @@ import (
 	"github.com/transship/transship/providers/quay/quaytest"
 	"github.com/transship/transship/providers/registrytest"
 	"github.com/transship/transship/providers/registrytest/content"
+	"github.com/transship/transship/providers/registrytest/trial"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 )
@@ -45,6 +46,7 @@ rules:
     from: {registry: quay, repositories: {include: ["acme/**"]}}
     to: [{registry: harbor, repository: "{{.Repository}}"}, {registry: harbor, repository: "nope/{{.Repository}}"}]
     referrers: {recheck: 1ns}
+  - {name: home, from: {registry: harbor, repositories: {include: [acme/twice]}}, to: [{registry: src}]}
 `, src.Host(), l.quay.Host(), l.harbor.Host()))
 	if err != nil {
 		t.Fatal(err)
@@ -185,5 +187,32 @@ func TestQuayForgetsChildren(t *testing.T) {
 	l.only("in", "")
 	if err := l.quay.Verify("acme/app", "v1"); err != nil {
 		t.Error(err)
+	}
+}
+
+// An image at Harbor that was signed twice by cosign: the first signature, which no
+// tag names any more and which names no subject, stays an accessory there. It is read
+// once, and not brought, as nobody would find it.
+func TestSignedTwiceAtHarbor(t *testing.T) {
+	l := newLab(t)
+	image := content.Image("a", []content.Blob{content.Layer("l", 5000)})
+	first, second := content.Image("first", nil), content.Image("second", nil)
+	tag := providers.FallbackTag(image.Digest) + ".sig"
+	trial.Copy(t, l.clients["harbor"], "acme/twice", "v1", image)
+	trial.Copy(t, l.clients["harbor"], "acme/twice", tag, first)
+	trial.Copy(t, l.clients["harbor"], "acme/twice", tag, second)
+
+	l.only("home", "")
+	if m, ok := l.servers["src"].Resolve("acme/twice", tag); !ok || m.Digest != second.Digest {
+		t.Errorf("%s names %s, want %s", tag, m.Digest, second.Digest)
+	}
+	if _, ok := l.servers["src"].Resolve("acme/twice", first.Digest.String()); ok {
+		t.Error("the first signature was brought")
+	}
+	for range 2 {
+		l.now = l.now.Add(time.Hour)
+		if n := l.only("home", ""); n["harbor"].Of(registrytest.ManifestGet) > 0 || n["src"].Writes() > 0 {
+			t.Errorf("nothing has changed: %s\n%s", n["harbor"], n["src"])
+		}
 	}
 }

@@ -251,11 +251,22 @@ func (l *listing) rest(ctx context.Context) {
 			if err != nil || bound[a.Digest] {
 				continue
 			}
-			if !l.yield(providers.Row{Digest: digest, Subject: of}, nil) {
+			row := providers.Row{Digest: digest, Subject: of}
+			if a.unnamed() {
+				row = providers.Row{Digest: digest, ArtifactType: a.Type}
+			}
+			if !l.yield(row, nil) {
 				return
 			}
 		}
 	}
+}
+
+// unnamed reports whether an accessory may be one to Harbor only: its manifest need
+// not name a subject, and has to be read for that. A cosign signature is, once its
+// tag has moved to the next, and so is an image that Nydus has made.
+func (a accessory) unnamed() bool {
+	return a.Type == "signature.cosign" || a.Type == "accelerator.nydus"
 }
 
 // signature is the digest under a tag of cosign's, if its subject has one signature

@@ -135,7 +135,7 @@ func (r *referring) entries(subject v1.Hash, ask bool) (list []entry, bad *troub
 // says reports whether m, which is listed as e, refers to e's subject by what it
 // says itself. One that says nothing does where a fallback index lists it; the API
 // lists by the subject that a manifest names (OCI distribution-spec, "Listing
-// Referrers"), and what it lists without one is a mistake.
+// Referrers"), and what is listed without one nobody would find at a target.
 func (e entry) says(m Manifest) bool {
 	if m.Subject == nil {
 		return e.indexed

@@ -13,9 +13,9 @@ import (
 // An answer is what a host said when it refused a request.
 type answer struct {
 	status  int
-	code    string // the first error's (distribution-spec v1.1, "Error Codes")
+	code    string // of the error that tells most (distribution-spec v1.1, "Error Codes")
 	message string // sanitized
-	detail  string // the first error's detail as JSON, for looking up names only
+	detail  string // that error's detail as JSON, for looking up names only
 	html    bool
 }
 
@@ -42,10 +42,10 @@ func parseAnswer(status int, contentType string, body []byte) answer {
 		def(&code, doc.Type)
 		doc.Errors = []diagnostic{{Code: code, Message: firstText(doc.Message, doc.Details, doc.Error, doc.Detail)}}
 	}
-	first := doc.Errors[0]
-	a.code = sanitize(first.Code)
-	a.detail = string(first.Detail)
-	a.message = sanitize(first.Message)
+	e := telling(doc.Errors)
+	a.code = sanitize(e.Code)
+	a.detail = string(e.Detail)
+	a.message = sanitize(e.Message)
 	if more := len(doc.Errors) - 1; more > 0 {
 		a.message += fmt.Sprintf(" (and %d more)", more)
 	}
@@ -56,6 +56,17 @@ type diagnostic struct {
 	Code    string          `json:"code"`
 	Message string          `json:"message"`
 	Detail  json.RawMessage `json:"detail"`
+}
+
+// telling is what is missing, before what else is wrong: distribution 2.8 says
+// DIGEST_INVALID beside it, while a blob that the manifest names is sent again.
+func telling(all []diagnostic) diagnostic {
+	for _, e := range all {
+		if e.Code == "MANIFEST_BLOB_UNKNOWN" {
+			return e
+		}
+	}
+	return all[0]
 }
 
 func firstText(values ...any) string {

@@ -48,6 +48,7 @@ func TestClassify(t *testing.T) {
 		{"If-Match", opPutManifest, 412, "", providers.Conflict},
 		{"missing layer", opPutManifest, 400, envelope("MANIFEST_BLOB_UNKNOWN", "blob unknown"), providers.Incomplete},
 		{"missing layer, another word", opPutManifest, 404, envelope("BLOB_UNKNOWN", "blob unknown"), providers.Incomplete},
+		{"distribution 2.8, layer sent again meanwhile", opPutManifest, 400, `{"errors":[{"code":"DIGEST_INVALID","message":"x"},{"code":"MANIFEST_BLOB_UNKNOWN","message":"y"}]}`, providers.Incomplete},
 		{"missing child", opPutManifest, 404, envelope("MANIFEST_UNKNOWN", "x"), providers.Incomplete},
 		{"missing repository", opPutManifest, 404, envelope("NAME_UNKNOWN", "x"), providers.NotFound},
 		{"missing manifest", "get manifest", 404, envelope("MANIFEST_UNKNOWN", "x"), providers.NotFound},

@@ -26,6 +26,8 @@ func TestConformance(t *testing.T) {
 			Blobs:   registrytest.Blobs{Redirect: true},
 			Uploads: registrytest.Uploads{Location: registrytest.Relative},
 			Listing: registrytest.Listing{PageDefault: 3, PageMax: 3, AbsoluteLink: true}}},
+		"wordless": {LackIsInvalid: true, WantsForeign: true,
+			Quirks: registrytest.Quirks{Manifests: registrytest.Manifests{LackIsInvalid: true, WantsForeign: true}}},
 		"poor": {NoCatalog: true, NoReferrers: true, NoMount: true, NoIfMatch: true, TakesSparse: true,
 			Quirks: registrytest.Quirks{
 				Listing:   registrytest.Listing{NoCatalog: true, IgnorePaging: true},

@@ -6,11 +6,11 @@ import (
 	"iter"
 )
 
-// ErrEndless is the error of a list whose pages go on beyond any bound, or in a
-// circle, and HintEndless is what to do about it.
+// ErrEndless is the error of an API's list whose pages go on beyond any bound, or
+// come back to one that was there, and HintEndless is what to do about it.
 var ErrEndless = errors.New("the list has no end")
 
-const HintEndless = "look at what answers between here and the registry, and try again; until then name the repositories in the rule"
+const HintEndless = "look at what answers between here and the registry, and try again; until then name repositories and tags in the rule"
 
 // Listed reports whether a name in a list can be a repository's. One that cannot be is
 // logged, and is to be left out.

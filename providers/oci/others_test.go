@@ -15,7 +15,7 @@ import (
 func TestOthers(t *testing.T) {
 	differ := map[others.Maker]registrytest.Harness{
 		others.GGCR:         {NoMount: true, NoIfMatch: true, TakesAnything: true},
-		others.Distribution: {NoIfMatch: true, NoReferrers: true},
+		others.Distribution: {NoIfMatch: true, NoReferrers: true, MissesAgain: true},
 		others.Zot:          {NoIfMatch: true, NoDocker: true, WantsForeign: true, LackIsInvalid: true, DropsMoved: true, TryLeaves: true},
 		others.Olareg:       {NoIfMatch: true, NoCatalog: true, EmptyIsThere: true},
 	}

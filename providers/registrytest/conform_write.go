@@ -241,12 +241,33 @@ func (c *conformer) worker(i int, base content.Blob) {
 			return
 		}
 	}
-	if _, err := c.PutManifest(c.ctx, "app", fmt.Sprint("w", i), m.Manifest, providers.PutOptions{}); err != nil {
+	err := c.again(providers.Incomplete, func() error {
+		_, err := c.PutManifest(c.ctx, "app", fmt.Sprint("w", i), m.Manifest, providers.PutOptions{})
+		return err
+	})
+	if err != nil {
 		c.Errorf("worker %d: put manifest: %v", i, err)
 	}
-	if got, err := c.read("app", base.Descriptor, 0); err != nil || content.Hash(got) != base.Digest {
+	err = c.again(providers.NotFound, func() error {
+		got, err := c.read("app", base.Descriptor, 0)
+		if err == nil && content.Hash(got) != base.Digest {
+			err = errors.New("other bytes")
+		}
+		return err
+	})
+	if err != nil {
 		c.Errorf("worker %d: read: %v", i, err)
 	}
+}
+
+// again does what may miss a blob that is sent again meanwhile, eleven times at most.
+func (c *conformer) again(missed providers.Kind, do func() error) (err error) {
+	for range 12 {
+		if err = do(); !c.h.MissesAgain || providers.KindOf(err) != missed {
+			break
+		}
+	}
+	return err
 }
 
 // ensureAndClose: both may be called twice.

@@ -49,6 +49,7 @@ type Harness struct {
 	DropsMoved    bool // a manifest is gone when its last tag has moved
 	EmptyIsThere  bool // a repository that is not there has no tags, which is no error
 	TryLeaves     bool // an upload that was given up leaves an empty repository
+	MissesAgain   bool // a blob that is sent again may be missed meanwhile
 
 	// WrongUser opens a provider as Open does, with a credential that the server
 	// refuses under Refusing. Without it signing in wrongly is not tested.

@@ -99,21 +99,32 @@ func run(t testing.TB, m Maker, program string) (host string, err error) {
 			t.Logf("%s said: %s", m, said[max(0, len(said)-4000):])
 		}
 	})
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		if resp, err := http.Get("http://" + host + "/v2/"); err == nil {
-			resp.Body.Close()
-			return host, nil
-		}
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		select {
 		case <-ended:
 			said, _ := os.ReadFile(out.Name())
 			return "", fmt.Errorf("it ended: %s", said)
 		default:
-			if time.Now().After(deadline) {
-				return "", errors.New("it does not answer")
+			if answers(m, dir, host) {
+				return host, nil
 			}
 		}
 	}
+	return "", errors.New("it does not answer")
+}
+
+// startedBy is a header by which distribution tells that it is ours: somebody else
+// may have taken the port.
+const startedBy = "X-Started-By"
+
+func answers(m Maker, dir, host string) bool {
+	client := http.Client{Timeout: 5 * time.Second}
+	resp, err := client.Get("http://" + host + "/v2/")
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return m != Distribution || resp.Header.Get(startedBy) == dir
 }
 
 func freePort() (string, error) {
@@ -134,7 +145,8 @@ func prepare(m Maker, dir, host string) ([]string, error) {
 	switch m {
 	case Distribution:
 		return []string{"serve", file}, os.WriteFile(file, fmt.Appendf(nil,
-			"version: 0.1\nlog: {level: warn, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}}\nhttp: {addr: %q}\n", data, host), 0o600)
+			"version: 0.1\nlog: {level: warn, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}}\n"+
+				"http: {addr: %q, headers: {%s: [%q]}}\n", data, host, startedBy, dir), 0o600)
 	case Zot:
 		file += ".json"
 		return []string{"serve", file}, os.WriteFile(file, fmt.Appendf(nil,

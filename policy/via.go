@@ -3,6 +3,7 @@ package policy
 import (
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
 // A Via is how an image comes to a target.
@@ -18,8 +19,16 @@ const (
 func (Via) Values() []string { return []string{"copy", "import"} }
 
 // resourceID is what providers/acr takes, too: a subscription's id, the name of a
-// resource group, and that of a registry.
-var resourceID = regexp.MustCompile(`^/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/[-\p{L}\p{N}_.()]{1,90}/providers/Microsoft\.ContainerRegistry/registries/[a-zA-Z0-9]{5,50}$`)
+// resource group, and that of a registry. The group's name is measured apart: its
+// letters are those of all scripts, and ninety times that is megabytes of memory.
+var resourceID = regexp.MustCompile(`^/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/([-\p{L}\p{N}_.()]+)/providers/Microsoft\.ContainerRegistry/registries/[a-zA-Z0-9]{5,50}$`)
+
+const longestGroup = 90 // characters
+
+func isResourceID(id string) bool {
+	m := resourceID.FindStringSubmatch(id)
+	return m != nil && utf8.RuneCountInString(m[1]) <= longestGroup
+}
 
 const resourceIDForm = "/subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.ContainerRegistry/registries/NAME"
 
@@ -78,7 +87,7 @@ func (r Registry) checkResourceID(path string, ps *Problems) {
 	case r.ResourceID == "":
 	case r.ProviderName() != "acr":
 		ps.add(join(path, "resourceID"), "only a registry of provider acr has one; remove it")
-	case !resourceID.MatchString(r.ResourceID):
+	case !isResourceID(r.ResourceID):
 		ps.add(join(path, "resourceID"), "%s is none; expected %s", quote(r.ResourceID), resourceIDForm)
 	case !r.namedBy(r.ResourceID):
 		ps.add(join(path, "resourceID"), "is that of another registry than host %s: what is imported would go there", quote(r.Host))

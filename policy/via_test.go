@@ -1,6 +1,9 @@
 package policy
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestResourceIDs holds that what the provider would not take for a registry's id, or
 // would ask Azure something else with, is told when the policy is read.
@@ -10,6 +13,8 @@ func TestResourceIDs(t *testing.T) {
 		sub + "/resourceGroups/rg" + of + "acmedr":                                  true,
 		sub + "/resourceGroups/Spiegel_für.(EU)-1" + of + "acmedr":                  true,
 		"/subscriptions/mine/resourceGroups/rg" + of + "acmedr":                     false,
+		sub + "/resourceGroups/" + strings.Repeat("ü", 90) + of + "acmedr":          true,
+		sub + "/resourceGroups/" + strings.Repeat("ü", 91) + of + "acmedr":          false,
 		sub + "/resourceGroups/a?b=" + of + "acmedr":                                false,
 		sub + "/resourceGroups/rg" + of + "acme":                                    false,
 		sub + "/resourceGroups/rg" + of + "acmedr/replications/eu":                  false,

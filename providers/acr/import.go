@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
@@ -29,8 +30,16 @@ const (
 )
 
 // resourceID is how a registry is named to Azure's resource manager; policies are held
-// to the same.
-var resourceID = regexp.MustCompile(`^/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/[-\p{L}\p{N}_.()]{1,90}/providers/Microsoft\.ContainerRegistry/registries/[a-zA-Z0-9]{5,50}$`)
+// to the same. The group's name is measured apart: its letters are those of all
+// scripts, and ninety times that is megabytes of memory.
+var resourceID = regexp.MustCompile(`^/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/([-\p{L}\p{N}_.()]+)/providers/Microsoft\.ContainerRegistry/registries/[a-zA-Z0-9]{5,50}$`)
+
+const longestGroup = 90 // characters
+
+func isResourceID(id string) bool {
+	m := resourceID.FindStringSubmatch(id)
+	return m != nil && utf8.RuneCountInString(m[1]) <= longestGroup
+}
 
 // managers are Azure's resource managers, by cloud.
 var managers = map[string]string{"io": "https://management.azure.com", "cn": "https://management.chinacloudapi.cn", "us": "https://management.usgovcloudapi.net"}
@@ -57,7 +66,7 @@ type importCredentials struct {
 // Import has ACR read the manifest by its digest, and put no tag: what is tagged is
 // whole already. The source's password, if there is one, goes to Azure.
 func (r *Registry) Import(ctx context.Context, repo string, from providers.ImportSource) error {
-	if !resourceID.MatchString(r.opts.ResourceID) {
+	if !isResourceID(r.opts.ResourceID) {
 		return r.fail(opImport, repo, providers.Unsupported, errors.New("the registry's resource id is not known, or none"), "give the registry its resourceID, or remove via: import")
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, importTime, fmt.Errorf("the import has not ended within %v", importTime))

@@ -129,6 +129,34 @@ func incompleteHeals(t *testing.T, quirks func(*registrytest.Quirks)) {
 	}
 }
 
+// A target that misses a layer for a moment, as distribution 2.8 does while another
+// sends it again, is given the manifest again.
+func TestIncompleteForAMoment(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	plans := w.load(one("app", "v1", simple("a", 5000)))
+	w.targets[0].Next(1, registrytest.ManifestPut, registrytest.Fault{Status: 400, Code: "MANIFEST_BLOB_UNKNOWN"})
+	w.mustAll(w.run(plans))
+	w.verify(plans)
+}
+
+// Where looking for what a target may miss fails at the target, its refusal is told
+// beside; where it fails at the source, that is why.
+func TestWhyLooked(t *testing.T) {
+	refused := onSide(Target, &providers.Error{Kind: providers.Invalid, Op: "put manifest", Status: 400, Err: errors.New("no")})
+	lacks := onSide(Target, &providers.Error{Kind: providers.Incomplete, Op: "put manifest", Status: 400, Err: errors.New("no")})
+	denied := onSide(Target, &providers.Error{Kind: providers.Denied, Op: "stat blob", Err: errors.New("not you")})
+	waits := onSide(Source, &providers.Error{Kind: providers.Waiting, Op: "get blob", Err: errors.New("later")})
+	if err := whyLooked(refused, denied); providers.KindOf(err) != providers.Invalid || sideOf(err) != Target || !strings.Contains(err.Error(), "not you") {
+		t.Errorf("a refusal, and no look: %v", err)
+	}
+	if err := whyLooked(lacks, denied); err != denied {
+		t.Errorf("something is missing, and no look: %v", err)
+	}
+	if err := whyLooked(refused, waits); err != waits {
+		t.Errorf("what is missing comes later: %v", err)
+	}
+}
+
 // A target may want the bytes of foreign layers: the error says how they are brought.
 func TestForeignLayerIsWanted(t *testing.T) {
 	for _, calls := range []bool{true, false} {

@@ -100,10 +100,11 @@ func mayLack(err error) bool {
 	return ok && (e.Kind == providers.Incomplete || e.Kind == providers.Invalid && e.Status > 0 && sideOf(err) == Target)
 }
 
-// whyLooked is err, which came of looking for what a target may miss. Where it was
-// looked for on suspicion only, the refusal is told as well.
+// whyLooked is err, which came of looking for what a target may miss, and of bringing
+// that. Where the target was only suspected to miss it, and does not answer that
+// either, its refusal is what there is to tell.
 func whyLooked(refused, err error) error {
-	if providers.KindOf(refused) == providers.Incomplete || errors.Is(err, ErrInterrupted) || errors.Is(err, context.Canceled) {
+	if providers.KindOf(refused) == providers.Incomplete || sideOf(err) != Target {
 		return err
 	}
 	return onSide(Target, fmt.Errorf("%w (looking for what it may miss: %v)", refused, err))
@@ -303,13 +304,14 @@ func (w *work) bringNode(ctx context.Context, n plan.Node) error {
 func (w *work) explained(ctx context.Context, n plan.Node, m providers.Manifest, err error) error {
 	says := providers.KindOf(err) == providers.Incomplete
 	c, parseErr := providers.Parse(m)
+	sparse := len(n.Children) > 0 && len(n.Children) < len(c.Children)
 	switch {
 	case parseErr != nil || !says && providers.HintOf(err) != "":
 		return err
-	case len(n.Children) > 0 && len(n.Children) < len(c.Children) && says:
+	case sparse && says:
 		w.to.host.tell(ctx, w.t, providers.CapSparse, false)
 		return onSide(Target, hinted(err, "the target takes no index whose children are missing: use platforms.mode: rewrite"))
-	case len(n.Children) > 0 && len(n.Children) < len(c.Children):
+	case sparse:
 		return onSide(Target, hinted(err, "the target may take no index whose children are missing: try platforms.mode: rewrite"))
 	case slices.ContainsFunc(n.Blobs, func(b plan.Blob) bool { return b.Have == plan.Foreign }):
 		return onSide(Target, hinted(err, "the target may want the bytes of foreign layers too: try foreignLayers: copy in the rule"))

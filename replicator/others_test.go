@@ -15,13 +15,9 @@ import (
 // what comes out is what went in, tags move there and back, a second pass sends
 // nothing, nor does one that remembers nothing.
 func TestOthers(t *testing.T) {
-	for _, m := range append(others.Installed(), others.Built()...) {
+	for _, m := range others.Makers() {
 		t.Run(string(m), func(t *testing.T) {
-			program := ""
-			if m == others.Distribution {
-				program = needs.Tool(t, string(m))
-			}
-			testOther(t, others.Start(t, m, program))
+			testOther(t, others.Start(t, m, needs.Tool))
 		})
 	}
 }

@@ -19,19 +19,15 @@ func TestOthers(t *testing.T) {
 		others.Zot:          {NoIfMatch: true, NoDocker: true, WantsForeign: true, LackIsInvalid: true, DropsMoved: true, TryLeaves: true},
 		others.Olareg:       {NoIfMatch: true, NoCatalog: true, EmptyIsThere: true},
 	}
-	for _, m := range append(others.Installed(), others.Built()...) {
+	for _, m := range others.Makers() {
 		t.Run(string(m), func(t *testing.T) {
-			program := ""
-			if m == others.Distribution {
-				program = needs.Tool(t, string(m))
-			}
 			h := differ[m]
 			page := 4
 			if m == others.GGCR {
 				page = 0 // its catalog ends after the first
 			}
 			h.OpenStore = func(t *testing.T) providers.Registry {
-				r, err := New(Options{Host: others.Start(t, m, program), PlainHTTP: true, PageSize: page, Push: true})
+				r, err := New(Options{Host: others.Start(t, m, needs.Tool), PlainHTTP: true, PageSize: page, Push: true})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -260,7 +260,7 @@ func (c *conformer) worker(i int, base content.Blob) {
 	}
 }
 
-// again does what may miss a blob that is sent again meanwhile, eleven times at most.
+// again does what may miss a blob that is sent again meanwhile, twelve times at most.
 func (c *conformer) again(missed providers.Kind, do func() error) (err error) {
 	for range 12 {
 		if err = do(); !c.h.MissesAgain || providers.KindOf(err) != missed {

@@ -31,35 +31,36 @@ const (
 	Olareg       Maker = "olareg"
 )
 
-// Installed are those that a machine can be expected to have.
-func Installed() []Maker { return []Maker{GGCR, Distribution} }
-
 // FolderEnv names the folder of the programs that no package has: zot and olareg,
 // built from their repositories (go build ./cmd/zot, go build ./cmd/olareg).
 const FolderEnv = "TRANSSHIP_REGISTRIES"
 
-// Built are the others, as far as the folder that [FolderEnv] names has them.
-func Built() []Maker {
-	var found []Maker
+// Makers are those that a machine can be expected to have, and of the others those
+// that the folder which [FolderEnv] names has.
+func Makers() []Maker {
+	all := []Maker{GGCR, Distribution}
 	for _, m := range []Maker{Zot, Olareg} {
-		if _, err := os.Stat(filepath.Join(os.Getenv(FolderEnv), string(m))); err == nil && os.Getenv(FolderEnv) != "" {
-			found = append(found, m)
+		if _, err := os.Stat(built(m)); err == nil && os.Getenv(FolderEnv) != "" {
+			all = append(all, m)
 		}
 	}
-	return found
+	return all
 }
 
-// Start starts an empty registry, and returns its host. Program is what runs it, but
-// for GGCR, and may be empty for one that is built.
-func Start(t testing.TB, m Maker, program string) (host string) {
+func built(m Maker) string { return filepath.Join(os.Getenv(FolderEnv), string(m)) }
+
+// Start starts an empty registry, and returns its host. Tool finds the program of one
+// that is installed, or fails or skips the test.
+func Start(t testing.TB, m Maker, tool func(t testing.TB, name string) string) (host string) {
 	t.Helper()
-	if m == GGCR {
+	program := built(m)
+	switch m {
+	case GGCR:
 		s := httptest.NewServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(true)))
 		t.Cleanup(s.Close)
 		return strings.TrimPrefix(s.URL, "http://")
-	}
-	if program == "" {
-		program = filepath.Join(os.Getenv(FolderEnv), string(m))
+	case Distribution:
+		program = tool(t, string(m))
 	}
 	var err error
 	for range 3 { // a port that was free may not be any more
@@ -99,18 +100,21 @@ func run(t testing.TB, m Maker, program string) (host string, err error) {
 			t.Logf("%s said: %s", m, said[max(0, len(said)-4000):])
 		}
 	})
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	look, late := time.NewTicker(10*time.Millisecond), time.After(time.Minute)
+	defer look.Stop()
+	for {
 		select {
 		case <-ended:
 			said, _ := os.ReadFile(out.Name())
 			return "", fmt.Errorf("it ended: %s", said)
-		default:
+		case <-late:
+			return "", errors.New("it does not answer")
+		case <-look.C:
 			if answers(m, dir, host) {
 				return host, nil
 			}
 		}
 	}
-	return "", errors.New("it does not answer")
 }
 
 // startedBy is a header by which distribution tells that it is ours: somebody else

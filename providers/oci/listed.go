@@ -10,7 +10,7 @@ import (
 // come back to one that was there, and HintEndless is what to do about it.
 var ErrEndless = errors.New("the list has no end")
 
-const HintEndless = "look at what answers between here and the registry, and try again; until then name repositories and tags in the rule"
+const HintEndless = "look at what answers between here and the registry, and try again; until then copy single images by their names: transship copy"
 
 // Listed reports whether a name in a list can be a repository's. One that cannot be is
 // logged, and is to be left out.

@@ -145,6 +145,6 @@ func TestOutageIsTheRegistrys(t *testing.T) {
 	o.tell(t.Context(), "away", away, now)
 	o.tell(stopped, "away", stopped.Err(), now)
 	if o.refuse("away", now) == nil {
-		t.Error("who was stopped ended the rest of one that he had not tried")
+		t.Error("who was stopped ended the rest of one that it had not tried")
 	}
 }
